@@ -1,0 +1,69 @@
+"""Local files, written whole or not at all: the one `atomic_write`, private folders, and one-line reading."""
+
+from __future__ import annotations
+
+import errno
+import os
+import secrets
+from pathlib import Path
+
+from provisioner.errors import PreconditionError
+
+
+def atomic_write(path: Path, data: bytes, *, mode: int = 0o600) -> None:
+    """Write `data` to `path`: the old file or the new one, never a torn one, even after a power loss.
+
+    The temporary file lies in the same folder and has its mode before it has its name. Raises PreconditionError when
+    the disk is full or the folder cannot be written; the old file then stands untouched.
+    """
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(6)}.tmp")
+    try:
+        _write_synced(temporary, data, mode)
+        temporary.replace(path)
+        _sync_folder(path.parent)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        raise _explain(error, path) from error
+
+
+def private_folder(path: Path) -> Path:
+    """Make a folder that only its owner may enter (0700), parents too; an existing one must be ours.
+
+    Raises PreconditionError: another user's folder is never trusted (a loose mode is tightened).
+    """
+    try:
+        path.mkdir(parents=True, exist_ok=True, mode=0o700)
+        info = path.stat()
+        if info.st_uid == os.geteuid() and info.st_mode & 0o077:
+            path.chmod(0o700)
+    except OSError as error:
+        raise _explain(error, path) from error
+    if info.st_uid != os.geteuid():
+        raise PreconditionError(
+            f"{path} belongs to another user (uid {info.st_uid})", hint="set XDG_STATE_HOME to a folder of your own"
+        )
+    return path
+
+
+def _write_synced(path: Path, data: bytes, mode: int) -> None:
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
+    with os.fdopen(descriptor, "wb") as file:
+        os.fchmod(file.fileno(), mode)  # the umask may have taken bits away
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+        if os.fstat(file.fileno()).st_size != len(data):
+            raise OSError(errno.EIO, "short write")
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _explain(error: OSError, path: Path) -> PreconditionError:
+    hint = "free some space and run the same command again" if error.errno == errno.ENOSPC else ""
+    return PreconditionError(f"cannot write {path}: {error.strerror or error}", hint=hint)

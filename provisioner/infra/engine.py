@@ -1,0 +1,43 @@
+"""The seam to the infrastructure engine: a Protocol that the real Pulumi and the fake both keep."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from provisioner.events import Events
+from provisioner.model.driver import Program
+from provisioner.model.engine import Destroyed, Previewed, StackState
+from provisioner.model.hosts import ClusterKeys, StackOutputs
+from provisioner.model.ids import ClusterId, ClusterName
+
+
+class Engine(Protocol):
+    """One stack per cluster. Every call is bounded; cancelling the awaiting task stops the engine in two steps.
+
+    Errors: ProviderError (6) a resource failed, AccessError (5) passphrase, PreconditionError (12) engine missing
+    or state newer or broken, LockedError (10) a living process holds the stack, DeadlineError (11).
+    """
+
+    def names(self) -> tuple[ClusterName, ...]:
+        """All clusters of the backend."""
+
+    def stored(self, cluster: ClusterName) -> StackState | None:
+        """The stack's state without secrets, read without starting a process where the backend allows it."""
+
+    async def keys(self, cluster: ClusterName) -> ClusterKeys | None:
+        """The cluster's keys: from the 0600 cache, else decrypted from the state (then cached again)."""
+
+    async def repair(self, cluster: ClusterName) -> tuple[str, ...]:
+        """End what a killed run left: its orphaned processes, its dead lock, its pending operations. Says what it did."""
+
+    async def preview(self, cluster: ClusterName, cid: ClusterId, program: Program, events: Events) -> Previewed:
+        """Refresh and preview; changes nothing, not even the backend: a new cluster uses a throw-away backend."""
+
+    async def up(self, cluster: ClusterName, cid: ClusterId, program: Program, events: Events) -> StackOutputs:
+        """Make it so."""
+
+    async def destroy(self, cluster: ClusterName, events: Events) -> Destroyed:
+        """Delete all resources; what fails is listed, not raised."""
+
+    async def forget(self, cluster: ClusterName) -> None:
+        """Remove the empty stack, its history and our folder for it."""

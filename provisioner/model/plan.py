@@ -1,0 +1,88 @@
+"""Plans: what stage 1 will change, what stage 2 will do, and both together as a person confirms them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from provisioner.model.ids import ClusterId, ClusterName, Digest, HostName
+from provisioner.model.steps import Step
+
+
+@dataclass(frozen=True, slots=True)
+class ResourceChange:
+    """One resource: Pulumi type token, logical name, and for updates the words that say what it means."""
+
+    type: str
+    name: str
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class InfraPlan:
+    """What the engine's preview says."""
+
+    create: tuple[ResourceChange, ...] = ()
+    update: tuple[ResourceChange, ...] = ()
+    replace: tuple[ResourceChange, ...] = ()
+    delete: tuple[ResourceChange, ...] = ()
+    same: tuple[ResourceChange, ...] = ()
+
+    @property
+    def changes(self) -> bool:
+        """True if the engine would mutate anything."""
+        return bool(self.create or self.update or self.replace or self.delete)
+
+
+@dataclass(frozen=True, slots=True)
+class HostPlan:
+    """The ordered steps of one host; cluster steps stand under the first master. Bytes are uncompressed."""
+
+    name: HostName
+    roles: tuple[str, ...]
+    bytes_to_send: int
+    steps: tuple[Step, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ApplyPlan:
+    """Stage 2 as data. `restarts` names hosts whose running processes will be restarted, in that order.
+
+    `provisional` is True where not all hosts could be read: then some steps are `maybe`.
+    """
+
+    cluster: ClusterName
+    digest: Digest
+    hosts: tuple[HostPlan, ...]
+    restarts: tuple[HostName, ...] = ()
+    provisional: bool = False
+
+    @property
+    def steps(self) -> tuple[Step, ...]:
+        """All steps that will run (records left out), host by host."""
+        return tuple(s for h in self.hosts for s in h.steps if not s.quiet)
+
+    @property
+    def changes(self) -> bool:
+        """True if anything, a record too, will be written on a host."""
+        return any(h.steps for h in self.hosts)
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Both stages, and the hash that `--expect-plan` compares."""
+
+    cluster: ClusterName
+    cid: ClusterId | None
+    provider: str
+    image_reference: str
+    image_digest: Digest
+    image_size: int
+    infra: InfraPlan
+    apply: ApplyPlan
+    plan_hash: str = ""
+    notes: tuple[str, ...] = field(default=())
+
+    @property
+    def changes(self) -> bool:
+        """True if `up` would change anything anywhere."""
+        return self.infra.changes or self.apply.changes

@@ -1,0 +1,104 @@
+"""What the user asks for: the command's words, the files' words, and both merged.
+
+The decisions (`resolve_request`, `accept_request`) stand in `intent.py`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from provisioner.model.ids import ClusterName
+
+
+@dataclass(frozen=True, slots=True)
+class UpArgs:
+    """What `up` and `plan` were told on the command line; None and empty mean "not said".
+
+    `masters` and `nodes` are counts as text (addresses name bare metal, which is not built yet).
+    `env` holds `K=V` words; `env_secret` holds `NAME` (the operator's variable of that name) or `K=${env:…}|${file:…}`.
+    """
+
+    image: str | None = None
+    name: str | None = None
+    provider: str | None = None
+    masters: str | None = None
+    nodes: str | None = None
+    env: tuple[str, ...] = ()
+    env_secret: tuple[str, ...] = ()
+    cmd: tuple[str, ...] = ()
+    data_root: str | None = None
+    replace: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Pool:
+    """A group of machines that are made alike.
+
+    cpu in vCPU, memory and disks in GiB, None where the driver may choose. `env` overrides the cluster's env.
+    """
+
+    name: str
+    roles: tuple[str, ...]
+    count: int
+    cpu: int | None = None
+    memory: int | None = None
+    system_disk: int | None = None
+    data_disks: tuple[int, ...] = ()
+    env: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class ClusterDoc:
+    """A `Cluster` document (v2), as far as this version runs it."""
+
+    name: str | None
+    image: str | None
+    env: Mapping[str, str] = field(default_factory=dict)
+    cmd: tuple[str, ...] | None = None
+    data_root: str | None = None
+    role_env: tuple[tuple[tuple[str, ...], Mapping[str, str]], ...] = ()
+    """env of `spec.hosts` entries without addresses, matched to pools by roles: `(roles, env)`."""
+    annotations: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class InfraDoc:
+    """An `Infra` document (v2). `network` is the driver's to read; durations are seconds."""
+
+    provider: str | None
+    pools: tuple[Pool, ...] = ()
+    network: Mapping[str, object] = field(default_factory=dict)
+    tags: Mapping[str, str] = field(default_factory=dict)
+    protect: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Clusterfile:
+    """All documents of all files given, merged; later files win field by field."""
+
+    cluster: ClusterDoc | None = None
+    infra: InfraDoc | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class UpRequest:
+    """Flags over files over the stored intent over defaults; complete but for the image's digest.
+
+    `env` values may be references (`${env:NAME}`, `${file:path}`); those are secrets and stay unresolved here.
+    `cmd` None means the image's own.
+    """
+
+    cluster: ClusterName
+    image: str
+    provider: str
+    provider_named: bool
+    pools: tuple[Pool, ...]
+    env: Mapping[str, str]
+    cmd: tuple[str, ...] | None
+    data_root: str
+    network: Mapping[str, object]
+    tags: Mapping[str, str]
+    protect: bool
+    replace: bool
+    annotations: Mapping[str, str] = field(default_factory=dict)
