@@ -54,6 +54,8 @@ class ApplyPlan:
     digest: Digest
     hosts: tuple[HostPlan, ...]
     restarts: tuple[HostName, ...] = ()
+    joining: tuple[HostName, ...] = ()
+    """Hosts that enter an existing cluster, one after another: member.sh add, init, start, health."""
     provisional: bool = False
 
     @property
