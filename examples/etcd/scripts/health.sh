@@ -1,0 +1,17 @@
+#!/bin/sh
+# Reads only. 0: this member commits; 75: not yet. The last line is what `status` shows.
+. scripts/lib.sh
+local=--endpoints=http://127.0.0.1:2379
+if ! running; then
+  echo "etcd does not run"
+  exit 1
+fi
+if ! bin/etcdctl $local --command-timeout=3s endpoint health >/dev/null 2>&1; then
+  echo "no quorum yet"
+  exit 75
+fi
+leader=$(bin/etcdctl $local --command-timeout=3s -w fields endpoint status | awk '$1 == "\"Leader\"" { print $3 }')
+bin/etcdctl $local --command-timeout=3s -w fields member list | awk -v leader="$leader" '
+  $1 == "\"ID\"" { id = $3; count++ }
+  $1 == "\"Name\"" { gsub(/"/, "", $3); if (id == leader) name = $3 }
+  END { printf "%d member%s, leader %s\n", count, (count == 1 ? "" : "s"), name }'
