@@ -1,0 +1,39 @@
+# Two commands for a new user: `make up` and `make test`. Everything else is for those who work on it.
+PYTEST = .venv/bin/python -m pytest
+.PHONY: help setup up down test fast bench lint format schemas clean
+
+help:  ## What there is to make
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
+
+setup:  ## Packages (no daemon is started), .venv, engine
+	@tools/setup.sh
+
+up: setup  ## Three local hosts with a healthy etcd
+	@tools/up.sh
+
+down:  ## Remove what `make up` made
+	@.venv/bin/sealer-cloud down etcd --provider local --yes
+
+lint:  ## ruff, mypy, import contracts, size limits
+	.venv/bin/ruff check .
+	.venv/bin/ruff format --check .
+	.venv/bin/mypy
+	.venv/bin/lint-imports
+	.venv/bin/python tools/limits.py
+
+fast: setup  ## The quick tests: no root, no engine, under 2 minutes
+	$(PYTEST) -q -n 2 -m "not hosts and not engine and not slow"
+
+test: setup lint  ## All tests: real engine, real sshd, real etcd
+	$(PYTEST) -q -n 2 -m "not hosts and not engine"
+	$(PYTEST) -q -m "hosts or engine"
+
+bench: setup  ## Speed as ratios against a peer in the same run
+	.venv/bin/python -m benchmarks
+
+format:  ## Write the code in the house's form
+	.venv/bin/ruff format .
+	.venv/bin/ruff check --fix .
+
+clean:  ## Remove what was built here
+	rm -rf .venv build dist examples/etcd/context .pytest_cache .mypy_cache .ruff_cache .hypothesis
