@@ -1,0 +1,81 @@
+"""The seams of one run, and what a command chose: passed along, never ambient."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from provisioner.events import Events
+from provisioner.infra.engine import Engine
+from provisioner.model.clock import Clock
+from provisioner.model.driver import Driver, DriverRegistry
+from provisioner.model.ids import ClusterId, ClusterName, RandomBytes, StepId
+from provisioner.model.images import ImageSource
+from provisioner.model.plan import Plan
+from provisioner.settings import Settings
+from provisioner.stop import Stop
+from provisioner.transport.connection import Connect
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """Everything outside of us, behind five seams (engine, images, connect, drivers, clock), and how to report."""
+
+    settings: Settings
+    clock: Clock
+    events: Events
+    stop: Stop
+    engine: Engine
+    images: ImageSource
+    connect: Connect
+    drivers: DriverRegistry
+    random: RandomBytes
+
+    def driver(self, provider: str) -> Driver:
+        """The driver of a provider that resolution has already accepted."""
+        return self.drivers[provider]()
+
+
+@dataclass(frozen=True, slots=True)
+class UpChoice:
+    """How `up` and `plan` shall run; not part of what is wanted. Times in seconds."""
+
+    yes: bool = False
+    allow_delete: bool = False
+    expect_plan: str | None = None
+    redo: frozenset[StepId] = field(default=frozenset())
+    assume_done: frozenset[StepId] = field(default=frozenset())
+    all_at_once: bool = False
+    timeout: float = 1800.0
+    lock_timeout: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class DownPlan:
+    """What `down` will remove, for the question. `hosts` may be empty for a half-made cluster."""
+
+    cluster: ClusterName
+    cid: ClusterId | None
+    provider: str
+    image: str
+    hosts: tuple[str, ...]
+    without_state: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ExecResult:
+    """How a command ended on one host: `rc` None when the link died; `error` when it could not be reached."""
+
+    host: str
+    rc: int | None
+    stdout: str
+    stderr: str
+    error: str = ""
+
+
+Confirm = Callable[[Plan], None]
+"""Shows the plan and asks; raises InterruptedRunError (130) on a no, UsageError (3) where nobody can be asked."""
+ConfirmDown = Callable[[DownPlan], None]
+"""The same for `down`."""
+
+NO_OUTPUTS: Mapping[str, str] = {}
