@@ -60,6 +60,8 @@ class ClusterDoc:
     role_env: tuple[tuple[tuple[str, ...], Mapping[str, str]], ...] = ()
     """env of `spec.hosts` entries without addresses, matched to pools by roles: `(roles, env)`."""
     annotations: Mapping[str, str] = field(default_factory=dict)
+    said: frozenset[str] = frozenset()
+    """The fields that the files state, empty ones too: those replace what is stored, the others do not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +73,8 @@ class InfraDoc:
     network: Mapping[str, object] = field(default_factory=dict)
     tags: Mapping[str, str] = field(default_factory=dict)
     protect: bool = False
+    said: frozenset[str] = frozenset()
+    """As in ClusterDoc."""
 
 
 @dataclass(frozen=True, slots=True)
