@@ -123,3 +123,16 @@ def _color(env: Mapping[str, str]) -> str:
 def python_executable() -> str:
     """The interpreter that runs us: what the plugin is started with."""
     return sys.executable
+
+
+def plugin_run_dir(environ: Mapping[str, str] | None = None) -> Path | None:
+    """Where a plugin records its pid: `$SEALER_CLOUD_RUN_DIR`, set by the run that starts the engine; else None.
+
+    Raises UsageError for a relative folder: the engine starts plugins in a folder of its own choice.
+    """
+    text = (os.environ if environ is None else environ).get(f"{PREFIX}RUN_DIR")
+    if not text:
+        return None
+    if not Path(text).is_absolute():
+        raise UsageError(f"${PREFIX}RUN_DIR must be an absolute path, not {text!r}")
+    return Path(text)

@@ -1,0 +1,5 @@
+"""`python -m provisioner.plugin`."""
+
+from provisioner.plugin.main import main
+
+main()

@@ -1,0 +1,55 @@
+"""`pulumi-resource-sealer`: serve on loopback, say the port, end with the engine."""
+
+from __future__ import annotations
+
+import sys
+from concurrent import futures
+
+import grpc
+
+from provisioner.plugin.gate import Gate
+from provisioner.plugin.host import HostKind
+from provisioner.plugin.intent import IntentKind
+from provisioner.plugin.lifetime import Ending, leave_streams, recorded
+from provisioner.plugin.network import NetworkKind
+from provisioner.plugin.service import SealerProvider
+from provisioner.plugin.stubs import provider_pb2_grpc
+from provisioner.settings import plugin_run_dir
+
+WORKERS = 64
+"""Hosts are made in parallel: as many as the engine asks for at once."""
+MESSAGE_LIMIT = 64 << 20
+DRAIN_SECONDS = 120.0
+"""A running operation is bounded by its own deadlines; this bounds a bug in one."""
+
+
+def make_server(provider: SealerProvider) -> tuple[grpc.Server, int]:
+    """A server on a free loopback port, started; the port."""
+    server = grpc.server(
+        futures.ThreadPoolExecutor(WORKERS, thread_name_prefix="call"),
+        options=[
+            ("grpc.max_receive_message_length", MESSAGE_LIMIT),
+            ("grpc.max_send_message_length", MESSAGE_LIMIT),
+            ("grpc.so_reuseport", 0),  # another process could otherwise take the same port and our calls
+        ],
+    )
+    provider_pb2_grpc.add_ResourceProviderServicer_to_server(provider, server)
+    port = server.add_insecure_port("127.0.0.1:0")
+    server.start()
+    return server, port
+
+
+def main() -> None:
+    """Run until the engine ends or asks; running operations end first. The engine's address (argv) is not needed."""
+    ending = Ending()
+    gate = Gate()
+    provider = SealerProvider((IntentKind(), NetworkKind(), HostKind()), gate)
+    with recorded(plugin_run_dir()):
+        server, port = make_server(provider)
+        sys.stdout.write(f"{port}\n")  # the protocol: this line, and nothing else, ever
+        sys.stdout.flush()
+        leave_streams()
+        ending.wait(provider.greeted)
+        gate.close()
+        gate.wait_idle(DRAIN_SECONDS)
+        server.stop(grace=None).wait()
