@@ -1,0 +1,12 @@
+"""Resource classes of the Pulumi package `sealer`, for programs of anybody: this package depends on pulumi alone.
+
+`Intent` is a cluster's accepted request and its keys; `pulumi_sealer.local` makes isolated Linux hosts on this machine.
+The plugin `pulumi-resource-sealer` comes with sealer-cloud.
+"""
+
+from pulumi_sealer import local
+from pulumi_sealer._package import VERSION
+from pulumi_sealer.intent import Intent
+
+__version__ = VERSION
+__all__ = ["Intent", "local"]
