@@ -96,7 +96,9 @@ def check_tag(key: str) -> str:
 
 def check_tag_value(text: str) -> str:
     """A tag's value."""
-    return "" if len(text) <= _MAX_TAG_VALUE and text.isprintable() else f"at most {_MAX_TAG_VALUE} printable characters"
+    return (
+        "" if len(text) <= _MAX_TAG_VALUE and text.isprintable() else f"at most {_MAX_TAG_VALUE} printable characters"
+    )
 
 
 def _one_of(*words: str) -> Text:
@@ -269,7 +271,7 @@ INFRA = Record(
                         Items(
                             Record(
                                 {
-                                    "name": Field(Text(check_label)),
+                                    "name": Field(Text(check_role)),
                                     "roles": Field(Items(Text(check_role), unique=True), alias="role"),
                                     "count": Field(Number(0, MAX_COUNT)),
                                     "cpu": Field(Number(1, 4096)),

@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterable
 
 from provisioner.errors import UsageError
+from provisioner.model.envnames import is_reserved
 from provisioner.model.imageref import parse_image_ref
 from provisioner.model.refs import has_embedded_ref
 
@@ -22,15 +23,15 @@ _ALIASES = {"ALI_CLOUD": "alicloud", "CONTAINER": "local", "BAREMETAL": "baremet
 _LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 _ROLE = re.compile(r"[a-z0-9]([a-z0-9-]{0,55}[a-z0-9])?")  # a host is named by it, with up to six digits after it
 _ENV_KEY = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,254}")
-_RESERVED = re.compile(
-    r"SEALER_.*|HostIP|KubeSvcIP|DNSSvcIP|ContainerRuntime|(Local|External)?Registry(Domain|Port|URL)", re.IGNORECASE
-)
+_DERIVED_UPSTREAM = re.compile(r"KubeSvcIP|DNSSvcIP|ContainerRuntime|(Local|External)?Registry(Domain|Port|URL)")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _ROOT_PART = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*|[._][A-Za-z0-9_-][A-Za-z0-9._-]*")
 _SYSTEM = frozenset(
     "bin boot dev etc lib lib32 lib64 libx32 proc root run sbin sys tmp usr".split()  # noqa: SIM905 - reads better
 )
-_NEEDED = ("/home", "/mnt", "/opt", "/srv", "/var", "/var/lib", "/var/log", "/var/run", "/var/tmp", "/media")
+_NEEDED = frozenset(
+    {"/home", "/media", "/mnt", "/opt", "/srv", "/var", *(f"/var/{name}" for name in ("lib", "log", "run", "tmp"))}
+)
 _MIN_PREFIX, _MAX_PREFIX = 16, 28
 
 
@@ -61,7 +62,7 @@ def check_env_key(key: str) -> str:
     """A name for an env value; names that we (or upstream) set ourselves are refused."""
     if not _ENV_KEY.fullmatch(key):
         return "an env name is letters, digits, '_', '.' and '-', and does not start with a digit"
-    if _RESERVED.fullmatch(key):
+    if is_reserved(key) or _DERIVED_UPSTREAM.fullmatch(key):
         return f"{key} is set by sealer-cloud itself"
     return ""
 
@@ -81,14 +82,11 @@ def check_data_root(text: str) -> str:
         return "must hold no control characters"
     if not text.startswith("/"):
         return "must be an absolute path"
-    parts = text.strip("/").split("/")
-    if text.strip("/") == "":
-        return "must not be / itself"
-    if ".." in parts or "." in parts:
-        return "must hold no '.' and '..' parts"
+    path = text.rstrip("/")
+    parts = path.split("/")[1:]
     if not all(_ROOT_PART.fullmatch(part) for part in parts):
-        return "may hold letters, digits, '.', '_' and '-' between single slashes"
-    if parts[0] in _SYSTEM or text.rstrip("/") in _NEEDED:
+        return "may hold letters, digits, '.', '_' and '-' between single slashes, and no '..' part"
+    if not parts or parts[0] in _SYSTEM or path in _NEEDED:
         return "is a folder that the system itself needs"
     return ""
 

@@ -21,7 +21,9 @@ def parse_image_ref(text: str) -> ImageRef:
     """Read a reference; without tag and digest the tag is `latest`. Raises UsageError saying what is wrong."""
     match = _REFERENCE.fullmatch(text) if len(text) <= MAX_REFERENCE else None
     if not match:
-        raise UsageError(f"{text[:80]!r} is no image reference: {_complaint(text)}", hint="write NAME:TAG, like etcd:v1")
+        raise UsageError(
+            f"{text[:80]!r} is no image reference: {_complaint(text)}", hint="write NAME:TAG, like etcd:v1"
+        )
     digest = Digest(match["digest"]) if match["digest"] else None
     return ImageRef(match["repository"], match["tag"] or (None if digest else "latest"), digest)
 

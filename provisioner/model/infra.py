@@ -12,6 +12,8 @@ from provisioner.model.request import InfraDoc, Pool
 from provisioner.model.yamlnodes import Map, find
 
 _HOSTS: Path = ("spec", "hosts")
+_ROLE_NAMES = ("master", "node")
+"""`--masters` and `--nodes` make pools of these names."""
 
 
 def read_infra(root: Map, report: Report) -> InfraDoc:
@@ -70,6 +72,8 @@ def _check_names(root: Map, pools: tuple[Pool, ...], report: Report) -> None:
             what = f"a pool named {pool.name} stands in line {before} already"
             hint = "pools that share their first role need a name of their own"
             report.problem(node, (*path, "name"), what, hint)
+        elif pool.name in _ROLE_NAMES and pool.roles[0] != pool.name:
+            report.problem(node, (*path, "name"), f"{pool.name} names the pool whose first role it is")
         first.setdefault(pool.name, index)
 
 

@@ -106,3 +106,5 @@ class UpRequest:
     protect: bool
     replace: bool
     annotations: Mapping[str, str] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+    """What a person should read before saying yes, and what stops nothing."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import yaml
@@ -30,7 +31,7 @@ _UNPRINTABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ufeff\ufffe\uffff\ud8
 
 @dataclass(frozen=True, slots=True)
 class Scalar:
-    """One scalar. `kind` is `str`, or for a plain scalar what YAML 1.1 reads: `null`, `bool`, `int`, `float`, …"""
+    """One scalar. `kind` is `str`, or for a plain scalar what YAML 1.1 reads: `null`, `bool`, `int` and others."""
 
     text: str
     kind: str
@@ -154,7 +155,7 @@ def _chunks(text: str) -> Iterator[tuple[int, str]]:
     starts = [m.start() for m in _MARKER.finditer(text)]
     edges = [0, *(s for s in starts if s), len(text)]
     line = 1
-    for start, end in zip(edges, edges[1:], strict=False):
+    for start, end in pairwise(edges):
         chunk = text[start:end]
         yield line, chunk
         line += chunk.count("\n")
