@@ -1,0 +1,40 @@
+"""Fixtures of the end-to-end tests: a user with the example image, and a look from outside before and after."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.product import ROOT, Product
+from tests.hosts.outside import look
+
+pytestmark = [pytest.mark.hosts, pytest.mark.engine]
+
+
+@pytest.fixture(scope="session")
+def etcd_context(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """etcd and etcdctl from Debian's packages, unpacked once for all tests."""
+    context = tmp_path_factory.mktemp("etcd") / "context"
+    subprocess.run([str(ROOT / "examples/etcd/fetch.sh"), str(context)], check=True)
+    return context
+
+
+@pytest.fixture(scope="session")
+def image_home(tmp_path_factory: pytest.TempPathFactory, etcd_context: Path) -> Path:
+    """A data folder that holds etcd:v1; users of the tests share it, as it is only read."""
+    home = tmp_path_factory.mktemp("image")
+    Product(home).ok("image", "build", "-t", "etcd:v1", "-f", str(ROOT / "examples/etcd/Kubefile"), str(etcd_context))
+    return home
+
+
+@pytest.fixture
+def product(tmp_path: Path, image_home: Path) -> Iterator[Product]:
+    """A user who has the image; whatever the test leaves is removed, and the machine must look as before."""
+    before = look()
+    user = Product(tmp_path, {"XDG_DATA_HOME": str(image_home / "data")})
+    yield user
+    user.run("down", "etcd", "--provider", "local", "--yes")
+    assert look() == before
