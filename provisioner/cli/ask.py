@@ -1,0 +1,89 @@
+"""Questions. The answer is no unless somebody typed a yes; where nobody can type, nobody is asked."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from typing import TextIO
+
+from provisioner.cli.live import View
+from provisioner.cli.planview import (
+    down_lines,
+    down_question,
+    loses_hosts,
+    plan_lines,
+    plan_question,
+)
+from provisioner.cli.screen import Screen
+from provisioner.cli.text import Lines
+from provisioner.errors import InterruptedRunError, UsageError
+from provisioner.model.plan import Plan
+from provisioner.world import DownPlan
+
+YES = frozenset({"y", "yes"})
+
+
+class Asker:
+    """Shows what will happen and asks, unless `yes` was given before."""
+
+    def __init__(
+        self,
+        screen: Screen,
+        view: View,
+        *,
+        yes: bool,
+        can_ask: bool,
+        asking: Callable[[], AbstractContextManager[None]] = nullcontext,
+        stdin: TextIO | None = None,
+    ) -> None:
+        self._screen = screen
+        self._view = view
+        self._asking = asking
+        self._yes = yes
+        self._can_ask = can_ask
+        self._stdin = sys.stdin if stdin is None else stdin
+        self.seen: Plan | None = None
+        self.agreed = False
+
+    def confirm_up(self, plan: Plan) -> bool:
+        """`provisioner.world.Confirm`. Raises UsageError (3) where nobody can be asked."""
+        self.seen = plan
+        flags = "--yes --allow-delete" if loses_hosts(plan) else "--yes"
+        return self._confirm(plan_lines(plan), plan_question(plan), flags)
+
+    def confirm_down(self, plan: DownPlan) -> bool:
+        """`provisioner.world.ConfirmDown`. Raises UsageError (3) where nobody can be asked."""
+        return self._confirm(down_lines(plan), down_question(plan), "--yes")
+
+    def _confirm(self, lines: Lines, question: str, flags: str) -> bool:
+        with self._view.pause():
+            for line in lines:
+                self._screen.say(line)
+            if self._yes:
+                self.agreed = True
+                return True
+            if not self._can_ask:
+                raise UsageError(
+                    "there is no terminal to ask on; nothing was changed", hint=f"run the same command with {flags}"
+                )
+            if self._screen.look.quiet:  # nobody says yes to what he has not seen
+                for line in lines:
+                    self._screen.insist(line)
+            with self._asking():
+                self.agreed = _ask(self._screen, question, self._stdin.readline)
+            return self.agreed
+
+
+def _ask(screen: Screen, question: str, read: Callable[[], str]) -> bool:
+    """Raises InterruptedRunError (130) for Ctrl-C at the question."""
+    screen.err.write(question)
+    screen.err.flush()
+    try:
+        answer = read()
+    except KeyboardInterrupt:
+        screen.err.write("\n")
+        raise InterruptedRunError("interrupted at the question; nothing was changed") from None
+    if not answer.endswith("\n"):  # end of input: the prompt's line is still open
+        screen.err.write("\n")
+    return answer.strip().lower() in YES

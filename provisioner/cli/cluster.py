@@ -1,0 +1,132 @@
+"""What `up`, `plan` and `down` do with their flags: ask the pipeline, print its answer."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from provisioner import pipeline
+from provisioner.cli.board import Board
+from provisioner.cli.durations import parse_duration
+from provisioner.cli.jsonout import down_to_json, up_to_json
+from provisioner.cli.options import listed
+from provisioner.cli.planview import plan_lines
+from provisioner.cli.run import Run, Session, execute
+from provisioner.cli.sources import read_sources
+from provisioner.cli.views import down_report_lines, up_lines
+from provisioner.errors import ProviderError
+from provisioner.model.clusterfile import parse_clusterfile
+from provisioner.model.ids import StepId, parse_cluster_name
+from provisioner.model.plan import Plan
+from provisioner.model.planhash import plan_to_json
+from provisioner.model.report import DownReport, UpReport
+from provisioner.model.request import Clusterfile, UpArgs
+from provisioner.world import UpChoice
+
+CHANGES_WAIT = 2
+"""Only `plan --detailed-exitcode` ends with this."""
+
+Given = Mapping[str, Any]
+"""The flags of one command by name, as the parser read them."""
+
+
+def run_up(session: Session, given: Given) -> int:
+    """`up`. Returns the exit code; raises what the pipeline raises."""
+    args, choice = _args(session, given), _choice(session, given)
+    files = _files(session, given)
+
+    async def work(run: Run) -> tuple[UpReport, Board]:
+        report = await pipeline.up(run.world, args, files, choice, run.asker.confirm_up)
+        return report, run.view.board
+
+    report, board = execute(session, work, yes=choice.yes)
+    _print_up(session, report, {**board.finished, **report.apply.seconds})
+    return 0
+
+
+def run_plan(session: Session, given: Given, *, detailed: bool = False) -> int:
+    """`plan`, and `up --dry-run`. Returns 2 with `detailed` where changes wait."""
+    args, choice = _args(session, given), _choice(session, given)
+    files = _files(session, given)
+
+    async def work(run: Run) -> Plan:
+        return await pipeline.plan(run.world, args, files, choice)
+
+    plan = execute(session, work)
+    _print_plan(session, plan)
+    return CHANGES_WAIT if detailed and plan.changes else 0
+
+
+def run_down(session: Session, name: str, provider: str | None, *, yes: bool) -> int:
+    """`down`. Raises ProviderError (6) where something is left."""
+    cluster = parse_cluster_name(name)
+
+    async def work(run: Run) -> DownReport:
+        return await pipeline.down(run.world, cluster, provider, run.asker.confirm_down)
+
+    report = execute(session, work, yes=yes)
+    if session.screen.look.output == "name":
+        session.screen.print([report.cluster])
+    elif session.screen.look.machine:
+        session.screen.document(down_to_json(report))
+    else:
+        session.screen.print(down_report_lines(report))
+    return ProviderError.exit_code if report.left else 0
+
+
+def _args(session: Session, given: Given) -> UpArgs:
+    environ = session.settings.environ
+    return UpArgs(
+        image=given["image"],
+        name=given["name"],
+        provider=given["provider"],
+        masters=given["masters"],
+        nodes=given["nodes"],
+        env=listed(given["env"], "ENV", environ),
+        env_secret=listed(given["env_secret"], "ENV_SECRET", environ),
+        cmd=listed(given["cmd"], "CMD", environ),
+        data_root=given["data_root"],
+        replace=given["replace"],
+    )
+
+
+def _choice(session: Session, given: Given) -> UpChoice:
+    environ = session.settings.environ
+    return UpChoice(
+        yes=given.get("yes", False),
+        allow_delete=given.get("allow_delete", False),
+        expect_plan=given["expect_plan"],
+        redo=frozenset(StepId(i) for i in listed(given["redo"], "REDO", environ)),
+        assume_done=frozenset(StepId(i) for i in listed(given["assume_done"], "ASSUME_DONE", environ)),
+        all_at_once=given["all_at_once"],
+        timeout=parse_duration(given["timeout"], "--timeout"),
+        lock_timeout=parse_duration(given.get("lock_timeout", "0"), "--lock-timeout"),
+    )
+
+
+def _files(session: Session, given: Given) -> Clusterfile:
+    return parse_clusterfile(read_sources(listed(given["file"], "FILE", session.settings.environ)))
+
+
+def _print_up(session: Session, report: UpReport, phases: Mapping[str, float]) -> None:
+    screen = session.screen
+    if screen.look.output == "name":
+        screen.print([report.inventory.cluster])
+    elif screen.look.machine:
+        screen.document(up_to_json(report, plan_to_json(report.plan), phases))
+    else:
+        screen.print(up_lines(report, phases))
+
+
+def _print_plan(session: Session, plan: Plan) -> None:
+    screen = session.screen
+    if screen.look.output == "name":
+        screen.print(s.id for s in plan.apply.steps)
+    elif screen.look.machine:
+        screen.document(plan_to_json(plan))
+    elif screen.look.output == "markdown":
+        from provisioner.model.planhash import plan_to_markdown
+
+        screen.print(plan_to_markdown(plan).splitlines())
+    else:
+        screen.print(plan_lines(plan, wide=screen.look.output == "wide"))

@@ -1,0 +1,125 @@
+"""Every way a command can fail, mapped once: to words, to the JSON answer, and to the exit code."""
+
+from __future__ import annotations
+
+import os
+import platform
+import time
+import traceback
+from pathlib import Path
+
+from provisioner import __version__
+from provisioner.cli.screen import Screen
+from provisioner.cli.text import Line, Lines, escape, escape_lines, plain
+from provisioner.errors import InterruptedRunError, InvalidFileError, SealerError, UsageError, worst_of
+from provisioner.files import atomic_write, private_folder
+from provisioner.settings import Settings
+
+TAIL = 20
+"""Lines of a step's output that the screen shows; the whole log's path stands below them."""
+
+TRACE = 2
+"""`-v` given this often: tracebacks on the screen."""
+
+
+def to_sealer(error: BaseException) -> SealerError | None:
+    """The error of our tree that `error` is, or stands for; None for a bug of ours."""
+    if isinstance(error, SealerError):
+        return None if type(error) is SealerError else error
+    if isinstance(error, KeyboardInterrupt):
+        return InterruptedRunError("interrupted")
+    if isinstance(error, BaseExceptionGroup):
+        return _worst(error)
+    words = getattr(error, "format_message", None)  # the command-line parser's own errors, whatever its name is today
+    return _usage(error, str(words())) if callable(words) else None
+
+
+def report_failure(error: BaseException, screen: Screen, settings: Settings | None) -> int:
+    """Say what went wrong, in the form that was asked for. Returns the exit code."""
+    known = to_sealer(error)
+    if known is None:
+        known = _bug(error, settings)
+        if screen.look.verbose >= TRACE:
+            screen.insist("".join(traceback.format_exception(error)))
+    for line in failure_lines(known):
+        screen.insist(line)
+    if screen.look.machine:
+        screen.document(error_document(known))
+    return known.exit_code
+
+
+def error_document(error: SealerError) -> dict[str, object]:
+    """The JSON answer of a command that failed; see docs/schema/error.schema.json."""
+    return {"schemaVersion": 1, "error": error.to_dict()}
+
+
+def failure_lines(error: SealerError) -> Lines:
+    """The screen of a failure: what, its evidence, what is done and what is not, and what to do."""
+    if isinstance(error, InvalidFileError):
+        lines: list[Line] = [plain(escape(str(p))) for p in error.problems]
+        lines.append(_cross(error.message.split("\n", 1)[0]))
+    else:
+        first, *rest = escape_lines(error.message) or ("",)
+        lines = [_cross(_placed(first, error)), *(plain(f"  {line}") for line in rest)]
+    lines += [(("  │ ", "dim"), (line, "")) for line in escape_lines(error.evidence, limit=TAIL)]
+    lines += [plain(f"  {escape(note)}") for note in getattr(error, "__notes__", ())]
+    if error.hint:
+        lines.append((("  → ", "cyan"), (escape(error.hint), "")))
+    return tuple(lines)
+
+
+def _cross(text: str) -> Line:
+    return (("✘ ", "red"), (text, "bold"))
+
+
+def _placed(message: str, error: SealerError) -> str:
+    """The message, with host and phase where it does not name them itself."""
+    where = [word for word in (error.phase, error.host) if word and word not in message]
+    return f"{' on '.join(map(escape, where))}: {message}" if where else message
+
+
+def _worst(group: BaseExceptionGroup[BaseException]) -> SealerError | None:
+    """Of several causes the lowest code wins; one bug among them makes the whole a bug."""
+    found = [_worst(e) if isinstance(e, BaseExceptionGroup) else to_sealer(e) for e in group.exceptions]
+    known = [e for e in found if e is not None]
+    return worst_of(known) if len(known) == len(found) else None
+
+
+def _usage(error: BaseException, words: str) -> UsageError:
+    context = getattr(error, "ctx", None)
+    path = getattr(context, "command_path", None) or "sealer-cloud"
+    return UsageError(escape(words).rstrip("."), hint=f"see `{path} --help`")
+
+
+def _bug(error: BaseException, settings: Settings | None) -> SealerError:
+    """A bug of ours: a sentence, and a file with the places it passed through."""
+    kind = type(error).__name__
+    path = _write_report(error, settings)
+    hint = f"please report it with {path}" if path else "please report it; -vv shows where it happened"
+    return SealerError(f"a bug of ours: {kind}", hint=hint)
+
+
+def _write_report(error: BaseException, settings: Settings | None) -> Path | None:
+    if settings is None:
+        return None
+    path = settings.state_dir / "reports" / f"{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}-{os.getpid()}.txt"
+    try:
+        private_folder(path.parent)
+        atomic_write(path, bug_report(error).encode(errors="backslashreplace"))
+    except SealerError:
+        return None
+    return path
+
+
+def bug_report(error: BaseException) -> str:
+    """Types and code places of a chain of exceptions: no messages, no locals, no arguments, as those may hold secrets."""
+    head = f"sealer-cloud {__version__}, Python {platform.python_version()}, {platform.platform()}\n"
+    parts = []
+    seen: set[int] = set()
+    current: BaseException | None = error
+    while current is not None and id(current) not in seen:
+        seen.add(id(current))
+        frames = "".join(traceback.format_list(traceback.extract_tb(current.__traceback__)))
+        parts.append(f"{type(current).__module__}.{type(current).__qualname__}\n{frames}")
+        current = current.__cause__ or current.__context__
+    return head + "\ncaused by:\n".join(parts)

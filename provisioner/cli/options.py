@@ -1,0 +1,219 @@
+"""Every flag once: its names, its variable and its help. A flag means the same in every command."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Literal
+
+import typer
+
+from provisioner.cli.complete import complete_cluster, complete_host, complete_image, complete_provider
+from provisioner.settings import PREFIX
+
+Format = Literal["table", "wide", "json", "yaml", "name"]
+PlanFormat = Literal["table", "wide", "json", "yaml", "name", "markdown"]
+
+Output = Annotated[
+    Format,
+    typer.Option("--output", "-o", show_envvar=False, envvar=f"{PREFIX}OUTPUT", help="How data is printed on stdout."),
+]
+PlanOutput = Annotated[
+    PlanFormat,
+    typer.Option(
+        "--output",
+        "-o",
+        show_envvar=False,
+        envvar=f"{PREFIX}OUTPUT",
+        help="How data is printed; markdown: a sheet to sign.",
+    ),
+]
+Quiet = Annotated[
+    bool, typer.Option("--quiet", "-q", show_envvar=False, envvar=f"{PREFIX}QUIET", help="Only data and errors.")
+]
+Verbose = Annotated[
+    int,
+    typer.Option(
+        "--verbose",
+        "-v",
+        count=True,
+        show_envvar=False,
+        envvar=f"{PREFIX}VERBOSE",
+        help="Say more; -vv adds tracebacks.",
+    ),
+]
+Color = Annotated[
+    bool | None,
+    typer.Option(
+        "--color/--no-color", show_envvar=False, envvar=f"{PREFIX}COLOR", help="Colours; by default on a terminal."
+    ),
+]
+
+ImageArg = Annotated[
+    str | None,
+    typer.Argument(metavar="IMAGE", help="Cluster image, like etcd:v1.", autocompletion=complete_image),
+]
+ClusterArg = Annotated[str, typer.Argument(metavar="NAME", help="The cluster.", autocompletion=complete_cluster)]
+MaybeClusterArg = Annotated[
+    str | None, typer.Argument(metavar="NAME", help="The cluster.", autocompletion=complete_cluster)
+]
+HostArg = Annotated[str, typer.Argument(metavar="HOST", help="A host of it, like m1.", autocompletion=complete_host)]
+Words = Annotated[list[str] | None, typer.Argument(metavar="-- CMD...", help="A command, after two dashes.")]
+
+Files = Annotated[
+    list[str] | None,
+    typer.Option("--file", "-f", metavar="FILE", help="Clusterfile; may repeat; - is stdin; a folder is all its YAML."),
+]
+Name = Annotated[
+    str | None,
+    typer.Option(
+        "--name",
+        "-n",
+        metavar="NAME",
+        show_envvar=False,
+        envvar=f"{PREFIX}NAME",
+        help="The cluster's name; by default metadata.name, else the image's last part.",
+        autocompletion=complete_cluster,
+    ),
+]
+ProviderFlag = Annotated[
+    str | None,
+    typer.Option(
+        "--provider",
+        metavar="PROVIDER",
+        show_envvar=False,
+        envvar=f"{PREFIX}PROVIDER",
+        help="Where machines are made: local; needed with --yes.",
+        autocompletion=complete_provider,
+    ),
+]
+Masters = Annotated[
+    str | None,
+    typer.Option("--masters", metavar="N", show_envvar=False, envvar=f"{PREFIX}MASTERS", help="How many masters."),
+]
+Nodes = Annotated[
+    str | None, typer.Option("--nodes", metavar="N", show_envvar=False, envvar=f"{PREFIX}NODES", help="How many nodes.")
+]
+Env = Annotated[
+    list[str] | None, typer.Option("--env", "-e", metavar="K=V", help="A variable for all hosts' scripts; may repeat.")
+]
+EnvSecret = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--env-secret",
+        metavar="NAME|K=REF",
+        help="A secret one: your variable NAME, or K=${env:X} or K=${file:PATH}; may repeat.",
+    ),
+]
+Cmd = Annotated[
+    list[str] | None, typer.Option("--cmd", metavar="CMD", help="Run this instead of the image's CMD; may repeat.")
+]
+DataRoot = Annotated[
+    str | None,
+    typer.Option(
+        "--data-root",
+        metavar="DIR",
+        show_envvar=False,
+        envvar=f"{PREFIX}DATA_ROOT",
+        help="Where rootfs and data lie on hosts.",
+    ),
+]
+Yes = Annotated[bool, typer.Option("--yes", "-y", show_envvar=False, envvar=f"{PREFIX}YES", help="Do not ask.")]
+AutoApprove = Annotated[bool, typer.Option("--auto-approve", hidden=True)]
+AllowDelete = Annotated[
+    bool,
+    typer.Option(
+        "--allow-delete",
+        show_envvar=False,
+        envvar=f"{PREFIX}ALLOW_DELETE",
+        help="With --yes: hosts may be deleted or replaced.",
+    ),
+]
+Replace = Annotated[
+    bool,
+    typer.Option(
+        "--replace",
+        show_envvar=False,
+        envvar=f"{PREFIX}REPLACE",
+        help="The name may go over to another image or provider.",
+    ),
+]
+ExpectPlan = Annotated[
+    str | None,
+    typer.Option(
+        "--expect-plan", metavar="HASH", show_envvar=False, envvar=f"{PREFIX}EXPECT_PLAN", help="Refuse any other plan."
+    ),
+]
+AllAtOnce = Annotated[
+    bool,
+    typer.Option(
+        "--all-at-once",
+        show_envvar=False,
+        envvar=f"{PREFIX}ALL_AT_ONCE",
+        help="Restart running hosts together, not in turn.",
+    ),
+]
+Redo = Annotated[
+    list[str] | None,
+    typer.Option("--redo", metavar="ID", help="Run this step again although its end is unknown; may repeat."),
+]
+AssumeDone = Annotated[
+    list[str] | None,
+    typer.Option("--assume-done", metavar="ID", help="Take this step as done although its end is unknown; may repeat."),
+]
+Timeout = Annotated[
+    str,
+    typer.Option(
+        "--timeout", metavar="DURATION", show_envvar=False, envvar=f"{PREFIX}TIMEOUT", help="Give up after this long."
+    ),
+]
+LockTimeout = Annotated[
+    str,
+    typer.Option(
+        "--lock-timeout",
+        metavar="DURATION",
+        show_envvar=False,
+        envvar=f"{PREFIX}LOCK_TIMEOUT",
+        help="Wait this long for another run to end.",
+    ),
+]
+DryRun = Annotated[
+    bool, typer.Option("--dry-run", show_envvar=False, envvar=f"{PREFIX}DRY_RUN", help="The same as `plan`.")
+]
+DetailedExit = Annotated[
+    bool,
+    typer.Option(
+        "--detailed-exitcode",
+        show_envvar=False,
+        envvar=f"{PREFIX}DETAILED_EXITCODE",
+        help="Exit with 2 if changes wait.",
+    ),
+]
+Hosts = Annotated[
+    list[str] | None,
+    typer.Option("--host", metavar="HOST", help="Only this host; may repeat.", autocompletion=complete_host),
+]
+Roles = Annotated[
+    list[str] | None, typer.Option("--role", metavar="ROLE", help="Only hosts with this role; may repeat.")
+]
+Force = Annotated[
+    bool, typer.Option("--force", show_envvar=False, envvar=f"{PREFIX}FORCE", help="Although a cluster runs it.")
+]
+
+LIST_FLAGS = {
+    "file": "FILE",
+    "env": "ENV",
+    "env_secret": "ENV_SECRET",
+    "cmd": "CMD",
+    "redo": "REDO",
+    "assume_done": "ASSUME_DONE",
+    "host": "HOST",
+    "role": "ROLE",
+}
+"""Flags that repeat: their variable holds one value a line, as values (commands above all) hold spaces."""
+
+
+def listed(given: Sequence[str] | None, variable: str, environ: Mapping[str, str]) -> tuple[str, ...]:
+    """The values of a flag that repeats: from the command line, else one a line from `SEALER_CLOUD_<variable>`."""
+    if given:
+        return tuple(given)
+    return tuple(line for line in environ.get(PREFIX + variable, "").splitlines() if line.strip())

@@ -1,0 +1,167 @@
+"""A plan as a person confirms it: which cluster, which machines, what runs where, what is lost. Pure."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+
+from provisioner.cli.text import Line, Lines, columns, count, escape, plain, short_digest, size
+from provisioner.model.plan import HostPlan, InfraPlan, Plan, ResourceChange
+from provisioner.model.steps import Step, StepKind, StepState
+from provisioner.world import DownPlan
+
+LABEL = 10
+NAMES_SHOWN = 8
+
+_SIGNS = (("create", "+", "green"), ("update", "~", "yellow"), ("replace", "±", "red"), ("delete", "-", "red"))
+_WORDS = {"Host": "host", "Network": "network", "Intent": "accepted request"}
+_HIDDEN = {"pulumi:pulumi:Stack"}
+
+
+def plan_lines(plan: Plan, *, wide: bool = False) -> Lines:
+    """The lines above the question, and all that `plan` prints as a table; `wide` adds every step."""
+    lines = [_cluster_line(plan), _machines_line(plan.infra)]
+    lines += _named_changes(plan.infra)
+    lines += _host_lines(plan)
+    if plan.apply.restarts:
+        lines.append(_labelled("Restarts", f"{', '.join(plan.apply.restarts)}: one at a time, health between"))
+    if plan.apply.joining:
+        lines.append(_labelled("Joining", f"{', '.join(plan.apply.joining)}: one after another"))
+    lines += [_labelled("Note", escape(note)) for note in plan.notes]
+    if wide:
+        lines += [plain(row) for row in _step_table(plan)]
+    return tuple(lines)
+
+
+def plan_question(plan: Plan) -> str:
+    """The question; hosts that will be lost are named in it."""
+    lost = []
+    if gone := _hosts_in(plan.infra.delete):
+        lost.append(f"deletes {_listed(gone)} with {'their disks' if len(gone) > 1 else 'its disk'}")
+    if new := _hosts_in(plan.infra.replace):
+        lost.append(f"replaces {_listed(new)} by {'new machines' if len(new) > 1 else 'a new machine'}")
+    return f"This {' and '.join(lost)}. Go on? [y/N] " if lost else "Go on? [y/N] "
+
+
+def loses_hosts(plan: Plan) -> bool:
+    """True where a yes costs a host its disk."""
+    return bool(_hosts_in((*plan.infra.delete, *plan.infra.replace)))
+
+
+def down_lines(plan: DownPlan) -> Lines:
+    """The lines above `down`'s question."""
+    image = f"image {escape(plan.image)}    " if plan.image else ""
+    lines = [_labelled("Cluster", f"{plan.cluster}    {image}provider {plan.provider}")]
+    hosts = f"{count(len(plan.hosts), 'host')} ({_listed(plan.hosts)})" if plan.hosts else "what is left of it"
+    lines.append((("Removes   ", "bold"), (f"- {hosts}, with disks and data", "red")))
+    if plan.without_state:
+        found = f"found by looking ({plan.cid})" if plan.cid else "found by looking"
+        lines.append(_labelled("Note", f"{found}: this state folder does not know the cluster"))
+    return tuple(lines)
+
+
+def down_question(plan: DownPlan) -> str:
+    """The question of `down`."""
+    return f"Remove {plan.cluster} for good? [y/N] "
+
+
+def _cluster_line(plan: Plan) -> Line:
+    image = f"{escape(plan.image_reference)} {short_digest(plan.image_digest)} {size(plan.image_size)}"
+    return _labelled("Cluster", f"{plan.cluster}    image {image}    provider {plan.provider}")
+
+
+def _machines_line(infra: InfraPlan) -> Line:
+    segments = [("Machines  ", "bold")]
+    for attribute, sign, style in _SIGNS:
+        for words in _count_words(getattr(infra, attribute)):
+            comma = ", " if len(segments) > 1 else ""
+            segments.append((f"{comma}{sign} {words}", style))
+    if len(segments) == 1:
+        same = _count_words(c for c in infra.same if c.type.rpartition(":")[2] != "Intent")
+        return _labelled("Machines", "nothing to change" + (f" ({', '.join(same)})" if same else ""))
+    nothing = [f"nothing to {name}" for name in ("change", "delete") if not _touches(infra, name)]
+    return (*segments, (f"    ({', '.join(nothing)})", "dim")) if nothing else tuple(segments)
+
+
+def _touches(infra: InfraPlan, name: str) -> bool:
+    if name == "change":
+        return any(_visible((*infra.update, *infra.replace)))
+    return any(_visible((*infra.delete, *infra.replace)))
+
+
+def _count_words(changes: Iterable[ResourceChange]) -> list[str]:
+    kinds = Counter(_WORDS.get(c.type.rpartition(":")[2], c.type) for c in _visible(changes))
+    return [count(n, word) for word, n in kinds.items()]
+
+
+def _visible(changes: Iterable[ResourceChange]) -> list[ResourceChange]:
+    return [c for c in changes if c.type not in _HIDDEN]
+
+
+def _named_changes(infra: InfraPlan) -> Lines:
+    """Updates, replacements and deletions by name: a count alone would hide which disk goes."""
+    rows = []
+    for attribute, sign, style in _SIGNS[1:]:
+        for change in _visible(getattr(infra, attribute)):
+            detail = f": {escape(change.detail)}" if change.detail else ""
+            rows.append(((" " * LABEL, ""), (f"{sign} {_noun(change)}{detail}", style)))
+    return tuple(rows)
+
+
+def _noun(change: ResourceChange) -> str:
+    kind = change.type.rpartition(":")[2]
+    word = _WORDS.get(kind, change.type)
+    return word if kind in {"Intent", "Network"} else f"{word} {escape(change.name)}"
+
+
+def _host_lines(plan: Plan) -> list[Line]:
+    groups: dict[tuple[int, tuple[str, ...]], list[str]] = {}
+    for host in plan.apply.hosts:
+        if titles := _own_titles(host):
+            groups.setdefault((host.bytes_to_send, titles), []).append(host.name)
+    idle = [h.name for h in plan.apply.hosts if not any(not s.quiet for s in h.steps)]
+    lines = [_group_text(names, sent, titles) for (sent, titles), names in groups.items()]
+    lines += [f"{h.name}   once for the cluster: {', '.join(t)}" for h in plan.apply.hosts if (t := _shared_titles(h))]
+    if idle:
+        lines.append(f"{_listed(idle, ' ')}   nothing to do")
+    if any(s.state is StepState.MAYBE for s in plan.apply.steps):
+        lines.append("steps marked ? may turn out to be done already: not every host could be read")
+    return [_labelled("Hosts" if i == 0 else "", text) for i, text in enumerate(lines)]
+
+
+def _group_text(names: list[str], sent: int, titles: tuple[str, ...]) -> str:
+    send = f"   send {size(sent)}{' each' if len(names) > 1 else ''}" if sent else ""
+    return f"{_listed(names, ' ')}{send}   {count(len(titles), 'step')}: {', '.join(titles)}"
+
+
+def _own_titles(host: HostPlan) -> tuple[str, ...]:
+    return tuple(_title(s) for s in host.steps if not s.quiet and not s.id.startswith("cluster/"))
+
+
+def _shared_titles(host: HostPlan) -> tuple[str, ...]:
+    return tuple(_title(s) for s in host.steps if not s.quiet and s.id.startswith("cluster/"))
+
+
+def _title(step: Step) -> str:
+    mark = "?" if step.state in {StepState.MAYBE, StepState.UNKNOWN} and step.kind is not StepKind.HEALTH else ""
+    return escape(step.title) + mark
+
+
+def _step_table(plan: Plan) -> tuple[str, ...]:
+    rows = [(h.name, s.id, s.kind.value, s.state.value) for h in plan.apply.hosts for s in h.steps if not s.quiet]
+    return ("", *columns([("HOST", "STEP", "KIND", "STATE"), *rows])) if rows else ()
+
+
+def _hosts_in(changes: Iterable[ResourceChange]) -> list[str]:
+    return [escape(c.name) for c in changes if c.type.endswith(":Host")]
+
+
+def _listed(names: Iterable[str], gap: str = ", ") -> str:
+    """Names, the first few: a question about 200 hosts must still fit on a screen."""
+    all_names = [escape(n) for n in names]
+    more = len(all_names) - NAMES_SHOWN
+    return gap.join(all_names[:NAMES_SHOWN]) + (f" and {more} more" if more > 0 else "")
+
+
+def _labelled(label: str, text: str) -> Line:
+    return ((f"{label:<{LABEL}}", "bold"), (text, ""))

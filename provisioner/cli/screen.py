@@ -1,0 +1,139 @@
+"""Where words go: data to stdout, all else to stderr. Writing never breaks a run that is under way."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import TextIO
+
+from provisioner.cli.text import Line, plain, to_ansi, to_plain
+
+Document = Mapping[str, object]
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """How this run talks: the format of its data, how much it says, and whether colours and live views are wanted."""
+
+    output: str = "table"
+    quiet: bool = False
+    verbose: int = 0
+    color: bool = False
+    live: bool = False
+
+    @property
+    def machine(self) -> bool:
+        """True where stdout is read by a program."""
+        return self.output in {"json", "yaml"}
+
+
+class Screen:
+    """The two streams. A reader that went away (a closed pipe, a lost terminal) is forgotten, not an error."""
+
+    def __init__(self, look: Look, out: TextIO, err: TextIO) -> None:
+        self.look = look
+        self.out = SafeStream(out)
+        self.err = SafeStream(err)
+        self._color_out = look.color and self.out.isatty()
+
+    def say(self, line: Line | str) -> None:
+        """A line on stderr; nothing with `--quiet`."""
+        if not self.look.quiet:
+            self.insist(line)
+
+    def insist(self, line: Line | str) -> None:
+        """A line on stderr, with `--quiet` too: errors and warnings."""
+        self._put(self.err, _paint(line, color=self.look.color) + "\n")
+
+    def print(self, lines: Iterable[Line | str]) -> None:
+        """Lines of data on stdout."""
+        self._put(self.out, "".join(_paint(line, color=self._color_out) + "\n" for line in lines))
+
+    def document(self, document: Document) -> None:
+        """A whole answer on stdout, as JSON or YAML."""
+        self._put(self.out, to_yaml(document) if self.look.output == "yaml" else to_json(document))
+
+    def record(self, document: Document) -> None:
+        """One object of a stream: one line of JSON, or one YAML document."""
+        self._put(self.out, "---\n" + to_yaml(document) if self.look.output == "yaml" else json.dumps(document) + "\n")
+
+    @staticmethod
+    def _put(stream: SafeStream, text: str) -> None:
+        stream.write(text)
+        stream.flush()
+
+
+def to_json(document: Document) -> str:
+    """Indented JSON in ASCII: whatever a host wrote into a value cannot reach the terminal raw."""
+    return json.dumps(document, indent=2) + "\n"
+
+
+def to_yaml(document: Document) -> str:
+    """The same as YAML; through JSON first, so that no type of ours can leak into it."""
+    import yaml
+
+    return str(yaml.safe_dump(json.loads(json.dumps(document)), sort_keys=False))
+
+
+def make_screen(look: Look) -> Screen:
+    """The screen of this process. Characters that the terminal cannot show are escaped instead of raising."""
+    for stream in (sys.stdout, sys.stderr):
+        reconfigure = getattr(stream, "reconfigure", None)
+        if reconfigure:
+            reconfigure(errors="backslashreplace")
+    return Screen(look, sys.stdout, sys.stderr)
+
+
+def _paint(line: Line | str, *, color: bool) -> str:
+    segments = plain(line) if isinstance(line, str) else line
+    return to_ansi(segments) if color else to_plain(segments)
+
+
+class SafeStream:
+    """A text stream whose reader may go away (a closed pipe, a lost terminal): from then on it leads nowhere.
+
+    Raising instead would end a run that is under way on machines because somebody closed a window.
+    """
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+        self.encoding = getattr(stream, "encoding", None) or "utf-8"
+
+    def write(self, text: str) -> int:
+        """Write; the length of `text`, always."""
+        try:
+            self._stream.write(text)
+        except (OSError, ValueError):
+            silence(self._stream)
+        return len(text)
+
+    def flush(self) -> None:
+        """Flush; never raises."""
+        try:
+            self._stream.flush()
+        except (OSError, ValueError):
+            silence(self._stream)
+
+    def isatty(self) -> bool:
+        """True on a terminal."""
+        try:
+            return self._stream.isatty()
+        except ValueError:
+            return False
+
+    def fileno(self) -> int:
+        """The descriptor below. Raises OSError where there is none."""
+        return self._stream.fileno()
+
+
+def silence(stream: TextIO) -> None:
+    """Lead a stream nowhere, so that neither we nor the interpreter's last flush stumble over it."""
+    try:
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, stream.fileno())
+        os.close(nowhere)
+    except (OSError, ValueError):
+        return

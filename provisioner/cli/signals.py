@@ -1,0 +1,89 @@
+"""Ctrl-C and SIGTERM. The first asks the run to stop; the second cancels it, and five seconds later we are out."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import FrameType
+from typing import Any
+
+from provisioner.errors import InterruptedRunError
+from provisioner.stop import Stop
+
+GRACE = 5.0
+"""Seconds from the second interrupt to the end of this process, whatever still hangs."""
+
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+class TerminatedError(InterruptedRunError):
+    """Stopped by SIGTERM or a lost terminal instead of Ctrl-C."""
+
+    exit_code = 143
+
+
+class Interrupts:
+    """The signal handlers of one run. `terminated` is True where the first signal was SIGTERM or SIGHUP."""
+
+    def __init__(self, stop: Stop, say: Callable[[], None], leave: Callable[[int], None] = os._exit) -> None:
+        self._stop = stop
+        self._say = say
+        self._leave = leave
+        self._task: asyncio.Task[Any] | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._asking = False
+        self.terminated = False
+
+    @property
+    def exit_code(self) -> int:
+        """130 after Ctrl-C, 143 after SIGTERM."""
+        return TerminatedError.exit_code if self.terminated else InterruptedRunError.exit_code
+
+    @contextmanager
+    def watch(self) -> Iterator[None]:
+        """Handle signals for the task that runs this; a signal that was ignored stays so (`nohup`).
+
+        Plain handlers instead of the loop's own: those would leave Ctrl-C without effect while a question waits.
+        """
+        self._task, self._loop = asyncio.current_task(), asyncio.get_running_loop()
+        before = {s: signal.getsignal(s) for s in SIGNALS}
+        for number in SIGNALS:
+            if before[number] is not signal.SIG_IGN:
+                signal.signal(number, self._on_signal)
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+    @contextmanager
+    def asking(self) -> Iterator[None]:
+        """While a question waits, any signal ends it at once: nothing is under way."""
+        self._asking = True
+        try:
+            yield
+        finally:
+            self._asking = False
+
+    def _on_signal(self, number: int, _frame: FrameType | None) -> None:
+        if not self._stop.requested:
+            self.terminated = number != signal.SIGINT
+        if self._asking:
+            raise KeyboardInterrupt
+        if self._loop:
+            self._loop.call_soon_threadsafe(self._act)
+
+    def _act(self) -> None:
+        if not self._stop.requested:
+            self._say()
+            self._stop.request()
+            return
+        timer = threading.Timer(GRACE, self._leave, (self.exit_code,))
+        timer.daemon = True
+        timer.start()
+        if self._task:
+            self._task.cancel()
