@@ -52,14 +52,14 @@ class Ending:
 def recorded(folder: Path | None) -> Iterator[None]:
     """Keep `plugin-<pid>.json` in `folder` while the body runs, so that a later run can find and reap us.
 
-    `{"schemaVersion": 1, "pid": …, "startTime": …}`; the start time is field 22 of /proc/PID/stat (ticks since boot): a
-    pid alone may be another process by then.
+    `{"pid": …, "start": …, "boot": …}`: start time in ticks since that boot, as a pid alone may be another process by
+    then. The form is the one that the engine's own records in this folder have.
     """
     if folder is None:
         yield
         return
     path = private_folder(folder) / f"plugin-{os.getpid()}.json"
-    record = {"schemaVersion": 1, "pid": os.getpid(), "startTime": _start_time()}
+    record = {"pid": os.getpid(), "start": _start_time(), "boot": _boot_id()}
     atomic_write(path, json.dumps(record).encode())
     try:
         yield
@@ -80,6 +80,10 @@ def leave_streams() -> None:
         os.dup2(null, number, inheritable=True)
     os.close(null)
     sys.stderr = os.fdopen(own_stderr, "w", buffering=1, encoding="utf-8", errors="backslashreplace")
+
+
+def _boot_id() -> str:
+    return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
 
 
 def _start_time() -> int:

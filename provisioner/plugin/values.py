@@ -6,7 +6,6 @@ types, so nobody compares or prints a sentinel by accident.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
@@ -98,8 +97,8 @@ def number_of(properties: Mapping[str, Property], key: str) -> int:
     return int(value)
 
 
-def _canonical(value: Property) -> str:
-    return json.dumps(strip(value), sort_keys=True, default=lambda _: {SIGNATURE: UNKNOWN_TEXT})
+def _canonical(value: Property) -> bytes:
+    return bytes(encode({"": strip(value)}).SerializeToString(deterministic=True))
 
 
 def _decode(value: struct_pb2.Value) -> Property:
