@@ -1,0 +1,37 @@
+"""The registry of providers: what `--provider` may name, and how its driver is made (imported only when asked for)."""
+
+from __future__ import annotations
+
+from types import MappingProxyType
+
+from provisioner.errors import UsageError
+from provisioner.model.driver import Driver, DriverRegistry
+
+
+def _local() -> Driver:
+    from drivers.local.driver import LocalDriver
+
+    return LocalDriver()
+
+
+DRIVERS: DriverRegistry = MappingProxyType({"local": _local})
+"""Every driver that is built, by the name that `--provider` takes."""
+
+PLANNED = ("alicloud", "aws", "baremetal")
+"""Providers that the formats know and that no driver serves yet."""
+
+
+def driver_names() -> tuple[str, ...]:
+    """The names that `load_driver` serves."""
+    return tuple(DRIVERS)
+
+
+def load_driver(name: str) -> Driver:
+    """The driver of a provider. Raises UsageError naming it when it is unknown or not built yet."""
+    make = DRIVERS.get(name)
+    if make is not None:
+        return make()
+    hint = f"use --provider {' or '.join(driver_names())}"
+    if name in PLANNED:
+        raise UsageError(f"provider {name!r} is not built yet", hint=hint)
+    raise UsageError(f"there is no provider {name!r}", hint=hint)
