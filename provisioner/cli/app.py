@@ -6,9 +6,9 @@ from collections.abc import Callable
 from typing import Any
 
 import typer
-from typer.core import TyperGroup
 
 from provisioner.cli import cluster_cmds, engine_cmds, file_cmds, image_cmds, look_cmds
+from provisioner.cli.quick import QuickCommand, QuickGroup
 
 CLUSTERS = "Clusters"
 HOSTS = "Hosts"
@@ -21,7 +21,7 @@ SETTINGS = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 FOOT = "Every flag has a variable: --lock-timeout is SEALER_CLOUD_LOCK_TIMEOUT. All of it: docs/cli.md"
 
 
-class GroupedHelp(TyperGroup):
+class GroupedHelp(QuickGroup):
     """Commands under headings instead of one long list, as kubectl has it."""
 
     def format_commands(self, ctx: Any, formatter: Any) -> None:
@@ -47,7 +47,12 @@ def _add(app: typer.Typer, name: str, call: Callable[..., int], group: str, *exa
     for word, hidden in ((name, False), (alias, True)):
         if word:
             add = app.command(
-                word, epilog=_example(*examples), rich_help_panel=group, hidden=hidden, context_settings=SETTINGS
+                word,
+                cls=QuickCommand,
+                epilog=_example(*examples),
+                rich_help_panel=group,
+                hidden=hidden,
+                context_settings=SETTINGS,
             )
             add(call)
 

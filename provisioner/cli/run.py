@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import sys
 from collections.abc import Awaitable, Callable
@@ -51,6 +50,8 @@ def can_ask(settings: Settings) -> bool:
 
 def execute(session: Session, work: Callable[[Run], Awaitable[T]], *, yes: bool = False) -> T:
     """Run `work` with the real seams to its end. Raises what it raises, with the story of the run as notes."""
+    import asyncio
+
     return asyncio.run(_execute(session, work, yes=yes))
 
 
@@ -77,6 +78,8 @@ async def _execute(session: Session, work: Callable[[Run], Awaitable[T]], *, yes
 
 
 async def _explained(run: Run, work: Callable[[Run], Awaitable[T]], interrupts: Any) -> T:
+    import asyncio
+
     from provisioner.cli.signals import TerminatedError
     from provisioner.errors import InterruptedRunError, SealerError
 
