@@ -12,8 +12,7 @@ from provisioner.plugin.machines import Machines, local_machines
 from provisioner.plugin.values import UNKNOWN, number_of, strip, text_of
 
 if TYPE_CHECKING:
-    from drivers.local.machines import HostState
-
+    from drivers.local.state import HostState
     from provisioner.plugin.values import Properties
 
 MADE = ("address", "hostKey", "machineId", "running")
@@ -64,7 +63,7 @@ class HostKind:
         self._machines().delete_host(*_key(old))
 
     def _ensure(self, news: Properties) -> HostState:
-        from drivers.local.machines import HostInputs
+        from drivers.local.state import HostInputs
 
         cid, name = ClusterId(text_of(news, "cid")), HostName(text_of(news, "name"))
         return self._machines().ensure_host(

@@ -5,8 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from drivers.local.machines import HostInputs, HostState, NetworkState
-
+    from drivers.local.state import HostInputs, HostState, NetworkState
     from provisioner.model.ids import ClusterId, HostName
 
 

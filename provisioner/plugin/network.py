@@ -12,8 +12,7 @@ from provisioner.plugin.machines import Machines, local_machines
 from provisioner.plugin.values import UNKNOWN, same, strip, text_of
 
 if TYPE_CHECKING:
-    from drivers.local.machines import NetworkState
-
+    from drivers.local.state import NetworkState
     from provisioner.plugin.values import Properties
 
 

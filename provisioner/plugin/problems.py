@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import ipaddress
 from typing import TYPE_CHECKING
 
+from drivers.local.names import MAX_SLOT, checked_host
+from drivers.local.subnets import parse_subnet
 from provisioner.errors import UsageError
-from provisioner.model.ids import parse_cid, parse_host_name
+from provisioner.model.ids import HostName, parse_cid
 
 if TYPE_CHECKING:
     from provisioner.plugin.kinds import Problem
     from provisioner.plugin.values import Property
-
-SLOT_LIMIT = 240
-"""A host's address is .10 + slot of a /24, so slots end here."""
 
 
 def cid(value: Property) -> str | None:
@@ -28,13 +26,13 @@ def cid(value: Property) -> str | None:
 
 
 def host_name(value: Property) -> str | None:
-    """A host name."""
+    """A name that a local host can have."""
     if not isinstance(value, str):
         return "must be a text"
     try:
-        parse_host_name(value)
-    except UsageError:
-        return f"must be a name of lower-case letters, digits and dashes, not {value!r}"
+        checked_host(HostName(value))
+    except UsageError as error:
+        return f"must be a host's name: {error}"
     return None
 
 
@@ -42,7 +40,7 @@ def slot(value: Property) -> str | None:
     """A slot: whole, 0 to 240."""
     if isinstance(value, bool) or not isinstance(value, (int, float)) or value != int(value):
         return "must be a whole number"
-    return None if 0 <= value <= SLOT_LIMIT else f"must be 0 to {SLOT_LIMIT}, not {value:g}"
+    return None if 0 <= value <= MAX_SLOT else f"must be 0 to {MAX_SLOT}, not {value:g}"
 
 
 def roles(value: Property) -> str | None:
@@ -58,14 +56,14 @@ def public_key(value: Property) -> str | None:
 
 
 def cidr(value: Property) -> str | None:
-    """An IPv4 network of at least 256 addresses; its host bits are zero."""
+    """A private IPv4 network of a size that the local driver serves."""
     if not isinstance(value, str):
         return "must be a text"
     try:
-        network = ipaddress.IPv4Network(value)
-    except ValueError:
-        return f"must be an IPv4 network such as 10.213.0.0/24, not {value!r}"
-    return None if network.prefixlen <= 24 else f"must hold at least 256 addresses, {value} does not"  # noqa: PLR2004
+        parse_subnet(value)
+    except UsageError as error:
+        return f"cannot be used: {error}"
+    return None
 
 
 def text(value: Property) -> str | None:

@@ -2,7 +2,7 @@
 
 import threading
 
-from drivers.local.machines import HostInputs, HostState, NetworkState
+from drivers.local.state import HostInputs, HostState, NetworkState
 from provisioner.errors import PreconditionError
 
 

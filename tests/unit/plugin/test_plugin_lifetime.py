@@ -5,6 +5,7 @@ import subprocess
 import sys
 import threading
 import time
+from pathlib import Path
 
 import pytest
 
@@ -35,11 +36,14 @@ def plugin(tmp_path):
         process.wait()
 
 
+def stat_of(pid):
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+
+
 def alive(pid):
     try:
-        with open(f"/proc/{pid}/stat") as file:
-            return file.read().rpartition(")")[2].split()[0] != "Z"
-    except FileNotFoundError:
+        return stat_of(pid)[0] != "Z"
+    except (FileNotFoundError, ProcessLookupError):
         return False
 
 
@@ -58,8 +62,7 @@ def test_the_port_and_nothing_else_and_a_clean_end(plugin, tmp_path, number):
     (record,) = (tmp_path / "run").iterdir()
     assert record.name == f"plugin-{process.pid}.json"
     noted = json.loads(record.read_text())
-    stat = open(f"/proc/{process.pid}/stat").read().rpartition(")")[2].split()
-    assert (noted["pid"], noted["start"]) == (process.pid, int(stat[19]))
+    assert (noted["pid"], noted["start"]) == (process.pid, int(stat_of(process.pid)[19]))
     assert record.stat().st_mode & 0o777 == 0o600
     process.send_signal(number)
     assert process.wait(10) == 0
@@ -72,7 +75,7 @@ def test_it_lets_go_of_the_engines_pipes(plugin):
     process = plugin()
     process.stdout.readline()
     assert process.stdout.read() == b"", "stdout must end while the plugin lives: no child can hold it open"
-    until(lambda: os.readlink(f"/proc/{process.pid}/fd/2") == os.devnull)
+    until(lambda: str(Path(f"/proc/{process.pid}/fd/2").readlink()) == os.devnull)
     assert process.poll() is None
 
 
