@@ -66,7 +66,7 @@ def completion(shell: Shell) -> int:
 
     bash:  source <(sealer-cloud completion bash)
     """
-    from typer.completion import get_completion_script
+    from typer._completion_shared import get_completion_script
 
     from provisioner.cli.main import COMPLETE_VARIABLE, PROGRAM
 

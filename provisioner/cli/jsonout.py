@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from provisioner.image.store import ImageDetail, ImageRow, Removed
+from provisioner.infra.install import EngineStatus
 from provisioner.model.driver import Check
-from provisioner.model.images import PinnedImage
 from provisioner.model.report import DownReport, HostStatus, ListRow, LockInfo, StatusReport, StepReport, UpReport
 from provisioner.world import ExecResult
 
@@ -95,8 +96,17 @@ def checks_to_json(checks: Sequence[Check]) -> Document:
     return {"schemaVersion": VERSION, "ok": all(c.ok for c in checks), "checks": rows}
 
 
-def image_to_json(image: PinnedImage) -> Document:
-    """`image inspect REF -o json`."""
+def images_to_json(rows: Sequence[ImageRow]) -> Document:
+    """`image ls -o json`."""
+    return {"schemaVersion": VERSION, "images": [row.to_json() for row in rows]}
+
+
+def image_to_json(detail: ImageDetail) -> Document:
+    """`image inspect REF -o json`, and what `image build -o json` ends with."""
+    image = detail.image
+    layers = [
+        {"digest": x.digest, "size": x.size, "diffId": x.diff_id, "mediaType": x.media_type} for x in image.layers
+    ]
     return {
         "schemaVersion": VERSION,
         "reference": image.reference,
@@ -107,10 +117,28 @@ def image_to_json(image: PinnedImage) -> Document:
         "env": dict(image.env),
         "labels": dict(image.labels),
         "cmd": list(image.cmd),
-        "layers": [
-            {"digest": x.digest, "size": x.size, "diffId": x.diff_id, "mediaType": x.media_type} for x in image.layers
-        ],
+        "layers": layers,
+        "names": list(detail.names),
+        "history": list(detail.history),
     }
+
+
+def removed_to_json(removed: Removed) -> Document:
+    """`image rm -o json`."""
+    return {
+        "schemaVersion": VERSION,
+        "name": removed.name,
+        "digest": removed.digest,
+        "gone": removed.gone,
+        "freed": removed.freed,
+    }
+
+
+def engine_to_json(status: EngineStatus) -> Document:
+    """`engine status -o json`."""
+    found = status.found
+    engine = {"path": str(found.path), "version": found.version, "origin": found.origin} if found else None
+    return {"schemaVersion": VERSION, "engine": engine, "pinned": status.pinned, "rejected": list(status.rejected)}
 
 
 def _step(step: StepReport) -> Document:

@@ -6,7 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Self, TextIO, cast
 
 from provisioner.cli.board import Board
 from provisioner.cli.progress import LogLines, detail_line, lasting_line, moving_lines
@@ -93,7 +93,7 @@ def make_console(screen: Screen) -> Console:
     from rich.console import Console
 
     return Console(
-        file=screen.err,
+        file=cast("TextIO", screen.err),
         no_color=not screen.look.color,
         force_terminal=True if screen.look.live else None,
         highlight=False,

@@ -27,7 +27,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _run(words: list[str]) -> int:
     import typer
-    from typer.completion import completion_init
+    from typer._completion_classes import completion_init
 
     from provisioner.cli.app import make_app
 

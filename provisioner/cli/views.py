@@ -56,7 +56,7 @@ def status_lines(report: StatusReport, *, wide: bool = False) -> Lines:
     """`status NAME` as a table."""
     image = f"{escape(report.image_reference)} {short_digest(report.image_digest)}"
     head = f"{report.cluster}    image {image}    provider {report.provider}    {escape(report.phase)}"
-    lines = [((f"{'Cluster':<10}", "bold"), (head, ""))]
+    lines = [_pair("Cluster", head)]
     if report.lock:
         since = escape(report.lock.since)
         lines.append(_pair("Locked", f"by {escape(report.lock.command)}, pid {report.lock.pid}, since {since}"))

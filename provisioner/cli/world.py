@@ -6,11 +6,17 @@ import asyncio
 import os
 import time
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
 from provisioner.events import Events
+from provisioner.model.hosts import ClusterKeys, InventoryHost
 from provisioner.settings import Settings
 from provisioner.stop import Stop
+from provisioner.transport.connection import Connect, Connection
 from provisioner.world import World
+
+if TYPE_CHECKING:
+    from provisioner.image.store import ImageStore
 
 
 class SystemClock:
@@ -29,22 +35,40 @@ class SystemClock:
         await asyncio.sleep(seconds)
 
 
+def open_images(settings: Settings) -> ImageStore:
+    """The image store of this user."""
+    from provisioner.image.store import ImageStore
+
+    return ImageStore(settings.images_dir, settings.cache_dir)
+
+
 def build_world(settings: Settings, events: Events, stop: Stop) -> World:
     """Everything real. Opens nothing yet: the first use of a seam does."""
     from drivers.base import DRIVERS
-    from provisioner.image import ImageStore
-    from provisioner.infra.automation import PulumiEngine
-    from provisioner.transport.ssh import make_connect
+    from provisioner.infra.pulumi_engine import PulumiEngine
 
-    clock = SystemClock()
     return World(
         settings=settings,
-        clock=clock,
+        clock=SystemClock(),
         events=events,
         stop=stop,
         engine=PulumiEngine(settings, stop),
-        images=ImageStore(settings.images_dir),
-        connect=make_connect(clock),
+        images=open_images(settings),
+        connect=_late_connect(),
         drivers=DRIVERS,
         random=os.urandom,
     )
+
+
+def _late_connect() -> Connect:
+    """SSH, imported when the first host is reached: `list` and `ssh` open no connection of ours."""
+    made: list[Connect] = []
+
+    async def connect(host: InventoryHost, keys: ClusterKeys) -> Connection:
+        if not made:
+            from provisioner.transport.ssh import make_connect
+
+            made.append(make_connect())
+        return await made[0](host, keys)
+
+    return connect
