@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from provisioner.events import Events
@@ -73,9 +73,7 @@ class ExecResult:
     error: str = ""
 
 
-Confirm = Callable[[Plan], None]
-"""Shows the plan and asks; raises InterruptedRunError (130) on a no, UsageError (3) where nobody can be asked."""
-ConfirmDown = Callable[[DownPlan], None]
+Confirm = Callable[[Plan], bool]
+"""Shows the plan and asks; False is a "no". Raises UsageError (3) where nobody can be asked."""
+ConfirmDown = Callable[[DownPlan], bool]
 """The same for `down`."""
-
-NO_OUTPUTS: Mapping[str, str] = {}
