@@ -1,0 +1,182 @@
+"""Where stacks live: our own file backend under the state folder, or the one that the user's environment names."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import re
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+from provisioner.errors import AccessError, PreconditionError
+from provisioner.files import atomic_write, private_folder
+from provisioner.infra.statefile import Deployment, checksum, parse_deployment
+from provisioner.model.ids import PROJECT, ClusterName, parse_cluster_name
+from provisioner.settings import Settings
+
+PASSPHRASE_VARIABLES = ("PULUMI_CONFIG_PASSPHRASE", "PULUMI_CONFIG_PASSPHRASE_FILE")
+_STACK_FILE = re.compile(r"(?P<name>[a-z0-9][a-z0-9-]*)\.json(\.gz|\.zst)?")
+_SUFFIXES = (".json", ".json.gz", ".json.zst")
+
+
+@dataclass(frozen=True, slots=True)
+class Backend:
+    """A backend by URL; `folder` is its folder where it is a file backend that we can read, `own` if we made it."""
+
+    url: str
+    folder: Path | None
+    own: bool
+
+    @property
+    def needs_passphrase(self) -> bool:
+        """True unless a service keeps the secrets."""
+        return not self.url.startswith(("http://", "https://"))
+
+
+def backend_of(settings: Settings) -> Backend:
+    """The user's PULUMI_BACKEND_URL if there is one, else ours."""
+    url = settings.environ.get("PULUMI_BACKEND_URL", "")
+    if not url:
+        folder = settings.state_dir / "backend"
+        return Backend(f"file://{folder}", folder, own=True)
+    return Backend(url, _folder_of(url, settings.environ), own=False)
+
+
+@dataclass(frozen=True, slots=True)
+class FileStore:
+    """Pulumi's file backend, read directly: no process, no key derivation."""
+
+    folder: Path
+
+    def names(self) -> tuple[ClusterName, ...]:
+        """All stacks of our project; files that cannot be ours are passed over."""
+        folder = self._bookkeeping / "stacks" / PROJECT
+        found = (_STACK_FILE.fullmatch(p.name) for p in folder.glob("*.json*")) if folder.is_dir() else ()
+        return tuple(sorted({parse_cluster_name(m["name"]) for m in found if m}))
+
+    def exists(self, cluster: ClusterName) -> bool:
+        """True if there is a checkpoint, whatever state it is in."""
+        return self._path(cluster) is not None
+
+    def read(self, cluster: ClusterName) -> Deployment | None:
+        """The checkpoint; None only if there is none.
+
+        Raises PreconditionError (12) for a damaged one, naming the backup that can be put back, or a newer one.
+        """
+        path = self._path(cluster)
+        if path is None:
+            return None
+        try:
+            raw = self._checked(path)
+            return parse_deployment(raw, str(path))
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise PreconditionError(f"cannot read {path}: {error.strerror}") from error
+        except PreconditionError as error:
+            if error.hint:
+                raise
+            raise PreconditionError(error.message, hint=self._way_back(cluster, path)) from error
+
+    def lock_files(self, cluster: ClusterName) -> tuple[Path, ...]:
+        """Pulumi's own lock files for this stack."""
+        return tuple(sorted((self._bookkeeping / "locks" / "organization" / PROJECT / cluster).glob("*.json")))
+
+    def drop_empty_folders(self, cluster: ClusterName) -> None:
+        """Remove the folders that the engine leaves empty when a stack goes."""
+        project = self._bookkeeping / "locks" / "organization" / PROJECT
+        for folder in (project, self._bookkeeping / "backups" / PROJECT, self._bookkeeping / "history" / PROJECT):
+            with contextlib.suppress(OSError):  # not there, or in use
+                (folder / cluster).rmdir()
+
+    def _path(self, cluster: ClusterName) -> Path | None:
+        base = self._bookkeeping / "stacks" / PROJECT
+        return next((p for p in (base / f"{cluster}{s}" for s in _SUFFIXES) if p.is_file()), None)
+
+    def _checked(self, path: Path) -> bytes:
+        """The file's bytes, compared with the checksum that the backend keeps beside it.
+
+        The checksum is written just before the file: a reader, or a kill, may come between. The file is then still the
+        one before, which is what `.bak` holds, so that one's checksum is as good.
+        """
+        for _ in range(3):
+            raw = path.read_bytes()
+            noted = [s for s in (_noted(path), _noted(path.with_name(path.name + ".bak"))) if s]
+            if not noted or checksum(raw) in noted:
+                return raw
+        raise PreconditionError(f"the state {path} is damaged: its bytes are not the ones that were written")
+
+    def _way_back(self, cluster: ClusterName, path: Path) -> str:
+        backups = sorted((self._bookkeeping / "backups" / PROJECT / cluster).glob(f"{cluster}.*.json*"), reverse=True)
+        for backup in (path.with_name(path.name + ".bak"), *(b for b in backups if b.suffix != ".attrs")):
+            try:
+                parse_deployment(self._checked(backup), str(backup))
+            except (OSError, PreconditionError):
+                continue
+            return f"a backup that can be read: cp {backup} {path} && rm -f {path}.attrs"
+        return "no backup of it can be read; restore it from your own backups"
+
+    @property
+    def _bookkeeping(self) -> Path:
+        return self.folder / ".pulumi"
+
+
+def passphrase_environment(settings: Settings, backend: Backend) -> dict[str, str]:
+    """What the engine needs to open secrets: the user's own setting as it is, else our 0600 file, made once.
+
+    Raises AccessError (5): a passphrase of our making is never used for a backend that we did not make.
+    """
+    if any(v in settings.environ for v in PASSPHRASE_VARIABLES) or not backend.needs_passphrase:
+        return {}
+    if not backend.own:
+        raise AccessError(
+            f"the backend {safe_url(backend.url)} needs a passphrase",
+            hint="set PULUMI_CONFIG_PASSPHRASE or PULUMI_CONFIG_PASSPHRASE_FILE",
+        )
+    return {"PULUMI_CONFIG_PASSPHRASE_FILE": str(_own_passphrase(settings))}
+
+
+def new_passphrase(path: Path) -> Path:
+    """Write a random passphrase, whole and 0600 from the start."""
+    atomic_write(path, secrets.token_urlsafe(32).encode(), mode=0o600)
+    return path
+
+
+def safe_url(url: str) -> str:
+    """A backend URL without credentials or parameters, for messages."""
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.hostname or ''}{parts.path}"
+
+
+def _own_passphrase(settings: Settings) -> Path:
+    path = settings.state_dir / "passphrase"
+    if path.is_file():
+        return path
+    stacks = FileStore(settings.state_dir / "backend").names()
+    if stacks:  # a new one would open nothing and hide what is wrong
+        raise AccessError(
+            f"the passphrase file {path} is gone, and {', '.join(stacks)} cannot be opened without it",
+            hint="restore the file, or remove the machines with `sealer-cloud down NAME --provider P`",
+        )
+    private_folder(path.parent)
+    return new_passphrase(path)
+
+
+def _folder_of(url: str, environ: Mapping[str, str]) -> Path | None:
+    parts = urlsplit(url)
+    if parts.scheme != "file":
+        return None
+    path = unquote(parts.netloc + parts.path)
+    if path.startswith("~"):
+        path = environ.get("HOME", "") + path[1:]
+    return Path(path) if path.startswith("/") else None
+
+
+def _noted(path: Path) -> str:
+    try:
+        return str(json.loads(path.with_name(path.name + ".attrs").read_bytes())["md5"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return ""

@@ -1,0 +1,122 @@
+"""From the engine's events to a plan and to progress. Pure: `automation` turns the SDK's events into these values."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from provisioner.errors import ProviderError
+from provisioner.events import ResourceChanged
+from provisioner.infra.outputs import LOCAL_HOST
+from provisioner.infra.statefile import INTENT, is_real
+from provisioner.model.engine import Destroyed
+from provisioner.model.plan import InfraPlan, ResourceChange
+
+REFRESH = "refresh"
+_PLAN_OPS = {
+    "create": "create",
+    "import": "create",
+    "update": "update",
+    "delete": "delete",
+    "same": "same",
+    "replace": "replace",
+    "create-replacement": "replace",
+    "delete-replaced": "replace",
+    "import-replacement": "replace",
+    "read-replacement": "replace",
+    "remove-pending-replace": "replace",
+}
+_STRENGTH = ("same", "update", "create", "delete", "replace")
+_MAY_VANISH = (INTENT, LOCAL_HOST, "sealer:local:Network")
+"""Types of which a refresh may find all gone: our own reads say "gone" only where the disk or record is gone."""
+
+
+@dataclass(frozen=True, slots=True)
+class StepSeen:
+    """One step of the engine: before it runs, when it is done, or when it has failed.
+
+    `diffs` are the keys that changed; `gone` is True where a refresh found the resource missing.
+    """
+
+    urn: str
+    type: str
+    name: str
+    op: str
+    when: Literal["before", "done", "failed"]
+    diffs: tuple[str, ...] = ()
+    gone: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class DiagnosticSeen:
+    """A message of the engine or of a provider; `urn` is empty where it concerns no resource."""
+
+    severity: str
+    message: str
+    urn: str = ""
+
+
+def to_plan(steps: Iterable[StepSeen]) -> InfraPlan:
+    """What a preview says: every resource once, under its strongest operation, in a stable order."""
+    chosen: dict[str, tuple[str, StepSeen]] = {}
+    for step in steps:
+        op = _PLAN_OPS.get(step.op)
+        if op is None or not is_real(step.type):
+            continue
+        before = chosen.get(step.urn)
+        if before is None or _STRENGTH.index(op) > _STRENGTH.index(before[0]):
+            chosen[step.urn] = (op, step)
+    found = sorted(chosen.values(), key=lambda pair: (pair[1].type, natural(pair[1].name)))
+
+    def of(wanted: str) -> tuple[ResourceChange, ...]:
+        return tuple(ResourceChange(s.type, s.name, _detail(op, s)) for op, s in found if op == wanted)
+
+    return InfraPlan(of("create"), of("update"), of("replace"), of("delete"), of("same"))
+
+
+def to_event(step: StepSeen) -> ResourceChanged | None:
+    """Progress for a person; None for what no person knows (the stack's root, providers)."""
+    op = REFRESH if step.op == REFRESH else _PLAN_OPS.get(step.op)
+    if op is None or not is_real(step.type) or step.when == "failed":
+        return None
+    return ResourceChanged(step.type, step.name, op, done=step.when == "done")
+
+
+def to_destroyed(steps: Iterable[StepSeen]) -> Destroyed:
+    """What a destroy deleted and what it could not, each once, in a stable order."""
+    seen = [s for s in steps if s.op.startswith("delete") and is_real(s.type)]
+    deleted = {s.urn: ResourceChange(s.type, s.name) for s in seen if s.when == "done"}
+    failed = {s.urn: ResourceChange(s.type, s.name) for s in seen if s.when == "failed"}
+    return Destroyed(_in_order(c for u, c in deleted.items() if u not in failed), _in_order(failed.values()))
+
+
+def refuse_mass_loss(steps: Sequence[StepSeen]) -> None:
+    """Refuse a refresh that finds everything gone at once: a deleted cloud key looks just like that.
+
+    Raises ProviderError. Our local types are left out: their reads look at the disk itself.
+    """
+    read = [s for s in steps if s.op == REFRESH and s.when == "done" and is_real(s.type) and s.type not in _MAY_VANISH]
+    if read and all(s.gone for s in read):
+        raise ProviderError(
+            f"the provider says that all {len(read)} resources of this cluster are gone",
+            hint="check that the credentials and the account are the ones that made them; nothing was changed",
+        )
+
+
+def natural(name: str) -> tuple[tuple[int, str], ...]:
+    """A sort key that puts m2 before m10."""
+    return tuple((int(part), "") if part.isdigit() else (-1, part) for part in re.findall(r"\d+|\D+", name))
+
+
+def _detail(op: str, step: StepSeen) -> str:
+    if op != "update":
+        return ""
+    if step.type == LOCAL_HOST and "running" in step.diffs:
+        return "start again"
+    return ", ".join(sorted(step.diffs))
+
+
+def _in_order(changes: Iterable[ResourceChange]) -> tuple[ResourceChange, ...]:
+    return tuple(sorted(changes, key=lambda c: (c.type, natural(c.name))))

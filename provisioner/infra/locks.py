@@ -1,0 +1,188 @@
+"""One writer per cluster on this machine: a lock file that the kernel frees when its holder dies."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from provisioner.errors import LockedError
+from provisioner.files import private_folder
+from provisioner.infra.processes import Recorded, boot_id, is_alive, this_process
+from provisioner.model.clock import Clock
+from provisioner.model.ids import ClusterName, RunId
+from provisioner.model.report import LockInfo
+from provisioner.settings import Settings
+
+LOCK = "lock"
+_TRIES = 5  # a reader of the lock holds it shared for a moment; a holder holds it for long
+_POLL = 0.2
+
+
+def cluster_folder(settings: Settings, cluster: ClusterName) -> Path:
+    """What we keep for one cluster besides its stack: lock, work folder, key cache, run records."""
+    return settings.state_dir / "clusters" / cluster
+
+
+class RunLock:
+    """The lock of one cluster, held from before the preview to the end of a run.
+
+    A context manager (never waits), or `acquire` and `release`. Freed by the kernel when the process dies; the record
+    in the file only tells others who holds it, and a stale record is harmless.
+    """
+
+    def __init__(self, settings: Settings, cluster: ClusterName, run: RunId, command: str, since: datetime) -> None:
+        self._path = cluster_folder(settings, cluster) / LOCK
+        self._cluster = cluster
+        self._owner = LockInfo(os.getpid(), run, command, since.isoformat())
+        self._descriptor: int | None = None
+
+    def __enter__(self) -> Self:
+        self.take()
+        return self
+
+    def __exit__(self, _kind: type[BaseException] | None, _e: BaseException | None, _tb: TracebackType | None) -> None:
+        self.release()
+
+    def take(self) -> None:
+        """Take the lock now. Raises LockedError (10) naming pid, run, command and since when."""
+        private_folder(self._path.parent)
+        for attempt in range(_TRIES):
+            descriptor = _try_lock(self._path)
+            if descriptor is not None:
+                self._descriptor = descriptor
+                _write_owner(descriptor, self._owner)
+                return
+            if attempt + 1 < _TRIES:
+                time.sleep(0.01)
+        raise _locked(self._cluster, _read_owner(self._path))
+
+    async def acquire(self, timeout: float, clock: Clock) -> None:
+        """Take the lock, waiting up to `timeout` seconds for it. Raises LockedError (10) after that."""
+        deadline = clock.monotonic() + timeout
+        while True:
+            try:
+                self.take()
+            except LockedError:
+                if clock.monotonic() >= deadline:
+                    raise
+                await clock.sleep(_POLL)
+            else:
+                return
+
+    def release(self) -> None:
+        """Give the lock back; the cluster's folder goes too if nothing but the lock is left in it. Idempotent."""
+        descriptor, self._descriptor = self._descriptor, None
+        if descriptor is None:
+            return
+        with contextlib.suppress(OSError):  # a folder that is in use, or on a full disk, stays
+            os.ftruncate(descriptor, 0)
+            if [p.name for p in self._path.parent.iterdir()] == [LOCK]:
+                self._path.unlink()
+                self._path.parent.rmdir()
+        os.close(descriptor)
+
+
+def holder(settings: Settings, cluster: ClusterName) -> LockInfo | None:
+    """Who holds a cluster now; None if nobody does. Reads only."""
+    path = cluster_folder(settings, cluster) / LOCK
+    found = _read_owner(path)
+    if found and is_alive(found.process):
+        return found.info
+    if not found or not _is_held(path):
+        return None
+    return found.info
+
+
+@contextlib.contextmanager
+def file_lock(path: Path, on_wait: str) -> Iterator[None]:
+    """Hold a lock file for a short machine-wide work. Raises LockedError with `on_wait` if another process has it."""
+    private_folder(path.parent)
+    descriptor = _try_lock(path)
+    if descriptor is None:
+        raise LockedError(on_wait, hint="wait for it to end, then run the same command again")
+    try:
+        yield
+    finally:
+        os.close(descriptor)
+
+
+@dataclass(frozen=True, slots=True)
+class _Owner:
+    info: LockInfo
+    process: Recorded
+
+
+def _try_lock(path: Path) -> int | None:
+    """An open, locked descriptor; None if somebody holds it. The file may be removed meanwhile: then once more."""
+    while True:
+        try:
+            descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except FileNotFoundError:  # its folder went away with the last holder
+            private_folder(path.parent)
+            continue
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            os.close(descriptor)
+            return None
+        if _same_file(descriptor, path):
+            return descriptor
+        os.close(descriptor)
+
+
+def _same_file(descriptor: int, path: Path) -> bool:
+    try:
+        here, there = os.fstat(descriptor), path.stat()
+    except OSError:
+        return False
+    return (here.st_dev, here.st_ino) == (there.st_dev, there.st_ino)
+
+
+def _is_held(path: Path) -> bool:
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except OSError:
+        return True
+    finally:
+        os.close(descriptor)
+    return False
+
+
+def _write_owner(descriptor: int, owner: LockInfo) -> None:
+    me = this_process()
+    record = {"pid": me.pid, "start": me.start, "boot": boot_id()}
+    record |= {"run": owner.run, "command": owner.command, "since": owner.since}
+    os.ftruncate(descriptor, 0)
+    os.pwrite(descriptor, json.dumps(record).encode(), 0)
+
+
+def _read_owner(path: Path) -> _Owner | None:
+    with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
+        raw = json.loads(path.read_text(encoding="utf-8"))
+        info = LockInfo(int(raw["pid"]), str(raw["run"]), str(raw["command"]), str(raw["since"]))
+        return _Owner(info, Recorded(info.pid, int(raw["start"]), str(raw["boot"])))
+    return None
+
+
+def _locked(cluster: str, owner: _Owner | None) -> LockedError:
+    hint = "wait for it to end, or use --lock-timeout"
+    if owner is None:
+        return LockedError(f"cluster {cluster} is locked by another run", hint=hint)
+    info = owner.info
+    return LockedError(
+        f"cluster {cluster} is locked by `{info.command}` (pid {info.pid}, run {info.run}, since {info.since})",
+        hint=hint,
+    )

@@ -1,0 +1,99 @@
+"""From what a program or a state holds to our types: hosts, keys. Pure, but for one lock."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Mapping
+from typing import Any
+
+from provisioner.errors import PreconditionError, ProviderError
+from provisioner.model.hosts import ClusterKeys, InventoryHost, SshTarget, StackOutputs
+from provisioner.model.ids import ClusterId, HostName
+from provisioner.model.secret import Secret
+
+_SIGNATURE = "4dabf18193072939515e22adb298388d"  # marks a special value in Pulumi's JSON
+LOCAL_HOST = "sealer:local:Host"
+
+
+class OutputCollector:
+    """The OutputSink of one run: programs call it from threads of their own; unknown outputs never arrive."""
+
+    def __init__(self) -> None:
+        self._guard = threading.Lock()
+        self._keys: ClusterKeys | None = None
+        self._hosts: dict[str, InventoryHost] = {}
+
+    def __call__(self, kind: str, value: object) -> None:
+        """Take `keys` or one `host`. Raises ProviderError for anything that is not what a driver promises."""
+        if not isinstance(value, Mapping):
+            raise ProviderError(f"the program gave {kind} as {type(value).__name__}, not as an object")
+        with self._guard:
+            if kind == "keys":
+                self._keys = keys_from(value)
+            elif kind == "host":
+                host = host_from(value)
+                self._hosts[host.name] = host
+
+    def outputs(self, cid: ClusterId) -> StackOutputs:
+        """All that has arrived so far, hosts by name."""
+        with self._guard:
+            return StackOutputs(cid, self._keys, tuple(self._hosts[n] for n in sorted(self._hosts)))
+
+
+def keys_from(raw: Mapping[str, Any]) -> ClusterKeys:
+    """Keys from the object that programs hand over and our cache holds. Raises PreconditionError if one is missing."""
+    values = {k: raw.get(k) for k in ("loginPrivate", "loginPublic", "hmac")}
+    missing = [k for k, v in values.items() if not isinstance(v, str) or not v]
+    if missing:
+        raise PreconditionError(f"the cluster's keys lack {', '.join(missing)}")
+    return ClusterKeys(Secret(str(raw["loginPrivate"])), str(raw["loginPublic"]), Secret(str(raw["hmac"])))
+
+
+def keys_to_json(keys: ClusterKeys) -> dict[str, str]:
+    """For the 0600 cache, and for nothing else: the values are in clear."""
+    return {
+        "loginPrivate": keys.login_private.reveal(),
+        "loginPublic": keys.login_public,
+        "hmac": keys.hmac.reveal(),
+    }
+
+
+def host_from(raw: Mapping[str, Any]) -> InventoryHost:
+    """One host as drivers export it: name, address, roles, ssh, hostKeys, machineId, running."""
+    try:
+        ssh = raw.get("ssh") or {}
+        return InventoryHost(
+            name=HostName(str(raw["name"])),
+            roles=tuple(str(r) for r in raw.get("roles") or ()),
+            address=str(raw["address"]),
+            ssh=SshTarget(str(ssh.get("host", raw["address"])), int(ssh.get("port", 22)), str(ssh.get("user", "root"))),
+            host_keys=tuple(str(k) for k in raw.get("hostKeys") or ()),
+            machine_id=str(raw["machineId"]),
+            running=raw["running"] if isinstance(raw.get("running"), bool) else None,
+        )
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise PreconditionError(f"a host in the stack's outputs cannot be read: {error!r}") from error
+
+
+def hosts_from_export(raw: object) -> tuple[InventoryHost, ...]:
+    """The stack's exported list; empty where there is none."""
+    return tuple(host_from(h) for h in raw if isinstance(h, Mapping)) if isinstance(raw, list) else ()
+
+
+def host_from_resource(resource: Mapping[str, Any]) -> InventoryHost | None:
+    """A host from its own resource in the state: there also while the stack is half made. None for other types."""
+    outputs = resource.get("outputs")
+    if resource.get("type") != LOCAL_HOST or not isinstance(outputs, Mapping) or not outputs.get("address"):
+        return None
+    inputs = resource.get("inputs") or {}
+    name = inputs.get("name") or str(resource["urn"]).split("::", 3)[-1]
+    roles = inputs.get("roles") or ()
+    return host_from({**outputs, "name": name, "roles": roles, "ssh": None, "hostKeys": [outputs.get("hostKey", "")]})
+
+
+def plain_value(value: object) -> object:
+    """A value of an export with secrets in clear: Pulumi wraps each as JSON text in an object."""
+    if isinstance(value, Mapping) and _SIGNATURE in value and isinstance(value.get("plaintext"), str):
+        return json.loads(value["plaintext"])
+    return value

@@ -1,0 +1,190 @@
+"""Processes of the engine and its plugins: recorded by pid and start time, ended by that, never by name or group."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import select
+import signal
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from provisioner.errors import InterruptedRunError
+
+_AFTER_NAME = 19  # `starttime` is field 22 of /proc/PID/stat; the fields after the name start with the third
+
+RECORDING_SH = r"""umask 077
+read -r line </proc/$$/stat
+read -r boot </proc/sys/kernel/random/boot_id
+start=$(set -- ${line##*) }; shift 19; echo "$1")
+printf '{"pid":%s,"start":%s,"boot":"%s"}\n' $$ "$start" "$boot" >"$0/engine-$$.json" || exit 125
+exec "$@"
+"""
+"""A shell that writes its own record and then becomes the engine: no moment is left in which we could be killed
+between starting a process and writing down that we did. `$0` is the run folder, the rest is the command."""
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """A process as noted: the pid alone may belong to another process by now; `boot` is empty where it is unknown."""
+
+    pid: int
+    start: int
+    boot: str = ""
+
+
+def started_at(pid: int) -> int | None:
+    """The start time of a living process in clock ticks since boot; None if there is none (a zombie is none)."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()
+    except OSError:
+        return None
+    return None if len(fields) <= _AFTER_NAME or fields[0] in {"Z", "X"} else int(fields[_AFTER_NAME])
+
+
+def boot_id() -> str:
+    """The current boot of this machine; empty where the kernel does not say."""
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+    except OSError:
+        return ""
+
+
+def this_process() -> Recorded:
+    """Our own process."""
+    return Recorded(os.getpid(), started_at(os.getpid()) or 0, boot_id())
+
+
+def is_alive(process: Recorded) -> bool:
+    """True if exactly this process runs, not another one under its pid."""
+    if process.boot and process.boot != boot_id():
+        return False
+    return started_at(process.pid) == process.start
+
+
+def records(run_dir: Path) -> tuple[Recorded, ...]:
+    """All processes noted in a run folder, engines first; what cannot be read is no record."""
+    found = (_read(path) for path in sorted(run_dir.glob("*.json")))
+    return tuple(r for r in found if r)
+
+
+def end_recorded(run_dir: Path, *, patience: float = 1.0, grace: float = 4.0) -> tuple[int, ...]:
+    """End what a dead run left, by the folder's records. Returns the pids that were found alive.
+
+    Waits `patience` seconds for them to end by themselves, then SIGTERM (twice: the engine takes the first as "stop
+    gently"), then SIGKILL, `grace` seconds in all. Blocks; the records of what is dead are removed. Call it only where
+    no living run of ours owns the folder.
+    """
+    living = [r for r in records(run_dir) if is_alive(r)]
+    left = _wait(living, patience)
+    for signum in (signal.SIGTERM, signal.SIGTERM, signal.SIGKILL):
+        for process in left:
+            send(process, signum)
+        left = _wait(left, grace / 3)
+    drop_dead_records(run_dir)
+    return tuple(r.pid for r in living)
+
+
+def drop_dead_records(run_dir: Path) -> None:
+    """Remove the records of processes that are gone."""
+    for path in run_dir.glob("*.json"):
+        record = _read(path)
+        if record is None or not is_alive(record):
+            path.unlink(missing_ok=True)
+
+
+def send(process: Recorded, signum: int) -> bool:
+    """Signal exactly this process. False if it is gone: the pid is held while its start time is compared."""
+    try:
+        handle = os.pidfd_open(process.pid)
+    except OSError:
+        return False
+    try:
+        if not is_alive(process):
+            return False
+        signal.pidfd_send_signal(handle, signum)
+    except OSError:
+        return False
+    finally:
+        os.close(handle)
+    return True
+
+
+class Child:
+    """The engine process that runs now, if any: asked to stop softly (once), or ended. Safe between threads."""
+
+    def __init__(self) -> None:
+        self._process: Recorded | None = None
+        self._soft = False
+        self._hard = False
+
+    def started(self, pid: int) -> None:
+        """A process was started. If a stop was asked for in between, it gets it now."""
+        self._process = Recorded(pid, started_at(pid) or 0)
+        if self._hard:
+            self.end(0.0)
+        elif self._soft:
+            send(self._process, signal.SIGINT)
+
+    def ended(self) -> None:
+        """The process has been waited for."""
+        self._process = None
+
+    def check(self) -> None:
+        """Raise InterruptedRunError if a stop was asked for: no further process is started then."""
+        if self._soft or self._hard:
+            raise InterruptedRunError("interrupted before the engine was started", phase="machines")
+
+    def soft(self) -> None:
+        """SIGINT, once: running steps end and are saved."""
+        process = self._process
+        if not self._soft and process:
+            send(process, signal.SIGINT)
+        self._soft = True
+
+    def end(self, grace: float) -> None:
+        """SIGTERM, again after a third of `grace` (the second one ends it at once), SIGKILL after all of it. Blocks."""
+        self._hard = True
+        process = self._process
+        if process is None:
+            return
+        for signum in (signal.SIGTERM, signal.SIGTERM, signal.SIGKILL):
+            send(process, signum)
+            if not _wait([process], grace / 3):
+                return
+
+
+def _wait(processes: Iterable[Recorded], seconds: float) -> list[Recorded]:
+    """Those that still live after `seconds`; returns as soon as none does."""
+    deadline = time.monotonic() + seconds
+    left = [p for p in processes if is_alive(p)]
+    while left:
+        remaining = deadline - time.monotonic()
+        if remaining <= 0:
+            break
+        _wait_one(left[0], min(remaining, 0.1))
+        left = [p for p in left if is_alive(p)]
+    return left
+
+
+def _wait_one(process: Recorded, seconds: float) -> None:
+    try:
+        handle = os.pidfd_open(process.pid)
+    except OSError:
+        return
+    try:
+        poll = select.poll()
+        poll.register(handle, select.POLLIN)
+        poll.poll(seconds * 1000)
+    finally:
+        os.close(handle)
+
+
+def _read(path: Path) -> Recorded | None:
+    with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
+        raw = json.loads(path.read_text(encoding="utf-8"))
+        return Recorded(int(raw["pid"]), int(raw["start"]), str(raw.get("boot", "")))
+    return None

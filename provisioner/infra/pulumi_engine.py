@@ -1,0 +1,248 @@
+"""The Engine on the real Pulumi CLI. Importing this module imports no Pulumi: reading a stack's state needs none."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import shutil
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+from provisioner.errors import DeadlineError, InterruptedRunError, PreconditionError, SealerError
+from provisioner.events import Events, ignore
+from provisioner.files import private_folder
+from provisioner.infra.backend import Backend, FileStore, backend_of, new_passphrase, passphrase_environment
+from provisioner.infra.changes import refuse_mass_loss, to_destroyed, to_plan
+from provisioner.infra.install import require_engine
+from provisioner.infra.keycache import read_keys, write_keys
+from provisioner.infra.locks import LOCK, cluster_folder
+from provisioner.infra.outputs import OutputCollector, keys_from, plain_value
+from provisioner.infra.processes import Child
+from provisioner.infra.recovery import clear_dead_locks, end_orphans
+from provisioner.infra.runner import forward, run_bounded
+from provisioner.infra.statefile import INTENT, Deployment, parse_deployment, to_state, without_pending_creates
+from provisioner.infra.workdir import WorkDir, plugin_command, sweep_throwaways, throwaway
+from provisioner.model.driver import Program
+from provisioner.model.engine import Destroyed, Previewed, StackState
+from provisioner.model.hosts import ClusterKeys, StackOutputs
+from provisioner.model.ids import ClusterId, ClusterName
+from provisioner.settings import Settings
+from provisioner.stop import Stop
+
+if TYPE_CHECKING:
+    from provisioner.infra.automation import Run
+
+_T = TypeVar("_T")
+PARALLEL = 32
+SMALL_LIMIT = 120.0
+PREVIEW_LIMIT = 600.0
+RUN_LIMIT = 3 * 3600.0
+
+
+class PulumiEngine:
+    """One stack per cluster in the backend of `settings`; `stop` is obeyed softly, cancellation hard.
+
+    `parallel` resources are worked on at once. `plugin` starts the provider plugin, ours by default.
+    """
+
+    def __init__(
+        self, settings: Settings, stop: Stop, *, parallel: int = PARALLEL, plugin: Sequence[str] | None = None
+    ) -> None:
+        self._settings = settings
+        self._stop = stop
+        self._parallel = parallel
+        self._plugin = tuple(plugin or plugin_command())
+        self._backend = backend_of(settings)
+        self._store = FileStore(self._backend.folder) if self._backend.folder else None
+
+    def names(self) -> tuple[ClusterName, ...]:
+        """All clusters of the backend."""
+        return self._files().names()
+
+    def stored(self, cluster: ClusterName) -> StackState | None:
+        """The stack's state, read from its file: no process, no key derivation."""
+        deployment = self._files().read(cluster)
+        return to_state(cluster, deployment) if deployment else None
+
+    async def keys(self, cluster: ClusterName) -> ClusterKeys | None:
+        """The cluster's keys from the cache, else decrypted by the engine from the state and cached again."""
+        state = self.stored(cluster)
+        if state is None or state.cid is None:
+            return None
+        folder = cluster_folder(self._settings, cluster)
+        cached = read_keys(folder, state.cid)
+        if cached:
+            return cached
+        exported = await self._plain(cluster, "stack", "export", "--show-secrets")
+        intent = next((r for r in parse_deployment(exported, cluster).resources if r["type"] == INTENT), None)
+        if intent is None:
+            return None
+        outputs = {k: plain_value(v) for k, v in (intent.get("outputs") or {}).items()}
+        keys = keys_from(outputs)
+        write_keys(folder, state.cid, keys)
+        return keys
+
+    async def repair(self, cluster: ClusterName) -> tuple[str, ...]:
+        """End what a killed run left. Call it with the cluster's RunLock held. Raises LockedError (10)."""
+        folder = cluster_folder(self._settings, cluster)
+        notes = [*await asyncio.to_thread(end_orphans, folder / "run")]
+        notes += await asyncio.to_thread(sweep_throwaways, self._settings)
+        notes += clear_dead_locks(self._files(), cluster)
+        deployment = self._files().read(cluster)
+        if deployment and any(str(p["type"]) == "creating" for p in deployment.pending):
+            notes += await self._clear_pending_creates(cluster)
+        return tuple(notes)
+
+    async def preview(self, cluster: ClusterName, cid: ClusterId, program: Program, events: Events) -> Previewed:
+        """Refresh and preview in a folder of its own that is gone afterwards; a new cluster gets its own backend there."""
+        from provisioner.infra import automation
+
+        deployment = self._files().read(cluster)
+        with throwaway(self._settings) as work:
+            run = self._run(cluster, work, deployment, events, throwaway_backend=deployment is None)
+            sink = OutputCollector()
+
+            def call() -> None:
+                if deployment is None:
+                    run.plain(("stack", "init", cluster, "--no-select"))
+                automation.preview(run, cluster, program, sink)
+
+            await self._call(run, call, PREVIEW_LIMIT)
+        refuse_mass_loss(run.seen.steps)
+        return Previewed(to_plan(run.seen.steps), sink.outputs(cid))
+
+    async def up(self, cluster: ClusterName, cid: ClusterId, program: Program, events: Events) -> StackOutputs:
+        """Make it so; a failure leaves what was made in the state."""
+        from provisioner.infra import automation
+
+        deployment = self._files().read(cluster)
+        with self._work(cluster) as work:
+            run = self._run(cluster, work, deployment, events)
+            sink = OutputCollector()
+
+            def call() -> None:
+                if deployment is None:
+                    run.plain(("stack", "init", cluster, "--no-select"))
+                automation.up(run, cluster, program, sink)
+
+            try:
+                await self._call(run, call, RUN_LIMIT)
+            finally:
+                outputs = sink.outputs(cid)
+                if outputs.keys:
+                    write_keys(work.path, cid, outputs.keys)
+        return outputs
+
+    async def destroy(self, cluster: ClusterName, events: Events) -> Destroyed:
+        """Delete all resources, past failed ones; half-made stacks too. Raises only if nothing could be begun."""
+        from provisioner.infra import automation
+
+        deployment = self._files().read(cluster)
+        if deployment is None:
+            return Destroyed((), ())
+        with self._work(cluster) as work:
+            run = self._run(cluster, work, deployment, events)
+            try:
+                await self._call(run, lambda: automation.destroy(run, cluster), RUN_LIMIT)
+            except SealerError as error:
+                result = to_destroyed(run.seen.steps)
+                if not result.failed or isinstance(error, (InterruptedRunError, DeadlineError)):
+                    raise
+                return result
+        return to_destroyed(run.seen.steps)
+
+    async def forget(self, cluster: ClusterName) -> None:
+        """Remove the empty stack with its history and backups, and our folder but for the lock that the run holds."""
+        if self._files().exists(cluster):
+            await self._plain(cluster, "stack", "rm", "--yes", "--remove-backups")
+        self._files().drop_empty_folders(cluster)
+        folder = cluster_folder(self._settings, cluster)
+        for path in folder.iterdir() if folder.is_dir() else ():
+            if path.name != LOCK:
+                await asyncio.to_thread(_remove, path)
+
+    def _files(self) -> FileStore:
+        if self._store is None:
+            raise PreconditionError(
+                "PULUMI_BACKEND_URL names a backend that this version cannot use",
+                hint="unset it, or set it to file:///an/absolute/path",
+            )
+        return self._store
+
+    async def _clear_pending_creates(self, cluster: ClusterName) -> tuple[str, ...]:
+        exported = await self._plain(cluster, "stack", "export")
+        cleared, dropped = without_pending_creates(exported, cluster)
+        if not dropped:
+            return ()
+        with throwaway(self._settings) as scratch:
+            file = scratch.path / "state.json"
+            await asyncio.to_thread(file.write_bytes, cleared)  # secrets in it are encrypted, the folder is private
+            await self._plain(cluster, "stack", "import", "--file", str(file))
+        return tuple(
+            f"forgot the begun step `{line}`: it will be done again, adopting what lies there" for line in dropped
+        )
+
+    async def _plain(self, cluster: ClusterName, *args: str) -> bytes:
+        """One CLI command on an existing stack."""
+        with self._work(cluster) as work:
+            run = self._run(cluster, work, self._files().read(cluster), ignore)
+            return (await self._call(run, lambda: run.plain((*args, "--stack", cluster)), SMALL_LIMIT)).encode()
+
+    @contextlib.contextmanager
+    def _work(self, cluster: ClusterName) -> Iterator[WorkDir]:
+        work = WorkDir(cluster_folder(self._settings, cluster))
+        try:
+            yield work
+        finally:
+            work.tidy()
+
+    def _run(
+        self,
+        cluster: ClusterName,
+        work: WorkDir,
+        deployment: Deployment | None,
+        events: Events,
+        *,
+        throwaway_backend: bool = False,
+    ) -> Run:
+        """Everything that a call of the engine needs, checked before a process is started."""
+        from provisioner.infra.automation import Run, Seen
+
+        self._stop.check("machines")
+        engine = require_engine(self._settings, at_least=deployment.engine_version if deployment else "")
+        extra = self._environment(work, throwaway_backend=throwaway_backend)
+        work.prepare(cluster, self._plugin, deployment.salt if deployment else "")
+        return Run(
+            cli=engine.path,
+            version=engine.version,
+            work_dir=work.path,
+            run_dir=work.run,
+            environ=self._settings.environ,
+            extra=extra,
+            child=Child(),
+            seen=Seen(forward(events)),
+            parallel=self._parallel,
+        )
+
+    def _environment(self, work: WorkDir, *, throwaway_backend: bool) -> dict[str, str]:
+        if not throwaway_backend:
+            if self._backend.own and self._backend.folder:
+                private_folder(self._backend.folder)
+            return {**work.environment(self._backend), **passphrase_environment(self._settings, self._backend)}
+        if not self._backend.own:
+            passphrase_environment(self._settings, self._backend)  # refuse now what `up` would refuse after the yes
+        folder = private_folder(work.path / "backend")
+        passphrase = new_passphrase(work.path / "passphrase")
+        extra = work.environment(Backend(f"file://{folder}", folder, own=True))
+        return {**extra, "PULUMI_CONFIG_PASSPHRASE_FILE": str(passphrase)}
+
+    async def _call(self, run: Run, work: Callable[[], _T], limit: float) -> _T:
+        return await run_bounded(work, run.child, self._stop, run.run_dir, limit)
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)

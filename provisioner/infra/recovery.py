@@ -1,0 +1,90 @@
+"""What a killed run leaves in the way of the next: its orphaned processes and Pulumi's lock of a dead holder."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+from datetime import datetime
+from pathlib import Path
+
+from provisioner.errors import LockedError
+from provisioner.infra.backend import FileStore
+from provisioner.infra.failures import clean
+from provisioner.infra.processes import end_recorded, started_at
+from provisioner.model.ids import ClusterName
+
+_CLOCK_SLACK = 10.0  # seconds by which the kernel's start times and the wall clock may disagree
+
+
+def end_orphans(run_dir: Path) -> tuple[str, ...]:
+    """End engines and plugins that outlived their run. Blocks up to some seconds; says what it ended."""
+    ended = end_recorded(run_dir)
+    return (f"ended orphaned engine processes {', '.join(map(str, ended))}",) if ended else ()
+
+
+def clear_dead_locks(store: FileStore, cluster: ClusterName) -> tuple[str, ...]:
+    """Remove Pulumi's locks of dead processes of this machine.
+
+    Raises LockedError (10) naming the holder of any other: a living process, or one of another machine, of which
+    nobody here can know whether it lives.
+    """
+    notes: list[str] = []
+    for path in store.lock_files(cluster):
+        raw = _read(path)
+        if raw is None:
+            continue
+        if not _is_dead(raw):
+            raise _held(cluster, path, raw)
+        _remove(path)
+        notes.append(f"removed the stack lock of pid {raw['pid']}, which is dead")
+    return tuple(notes)
+
+
+def _is_dead(lock: dict[str, object]) -> bool:
+    """True if its process is surely gone: none of this machine, or one that took the pid after the lock was made."""
+    pid, host = lock.get("pid"), lock.get("hostname")
+    if not isinstance(pid, int) or host != os.uname().nodename:
+        return False
+    ticks = started_at(pid)
+    if ticks is None:
+        return True
+    try:
+        made = datetime.fromisoformat(str(lock.get("timestamp"))).timestamp()
+    except ValueError:
+        return False
+    return _boot_time() + ticks / os.sysconf("SC_CLK_TCK") > made + _CLOCK_SLACK
+
+
+def _boot_time() -> float:
+    """Seconds since the epoch at which this machine started; 0 where the kernel does not say."""
+    with contextlib.suppress(OSError, ValueError, IndexError):
+        lines = Path("/proc/stat").read_text(encoding="ascii").splitlines()
+        return float(next(line for line in lines if line.startswith("btime ")).split()[1])
+    return 0.0
+
+
+def _read(path: Path) -> dict[str, object] | None:
+    """The lock's content; an empty one for what cannot be read; None if it is gone by now."""
+    try:
+        raw = json.loads(path.read_bytes())
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError):
+        return {}
+    return raw if isinstance(raw, dict) else {}
+
+
+def _remove(path: Path) -> None:
+    for file in (path, path.with_name(path.name + ".attrs")):
+        with contextlib.suppress(FileNotFoundError):
+            file.unlink()
+
+
+def _held(cluster: ClusterName, path: Path, raw: dict[str, object]) -> LockedError:
+    who = clean(f"{raw.get('username', '?')} on {raw.get('hostname', '?')}, pid {raw.get('pid', '?')}")
+    since = clean(str(raw.get("timestamp", "?")))
+    return LockedError(
+        f"the stack of {cluster} is locked by {who}, since {since}",
+        hint=f"wait for that process; if you know that it is dead, remove {path}",
+    )

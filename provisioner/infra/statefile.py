@@ -1,0 +1,205 @@
+"""Pulumi's state as JSON, read without Pulumi: checkpoint files and exports, checked, as plain values. Pure.
+
+Damaged state is never taken for "nothing exists": what cannot be read whole is refused.
+"""
+
+from __future__ import annotations
+
+import base64
+import gzip
+import hashlib
+import json
+import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import zstandard
+
+from provisioner.errors import PreconditionError
+from provisioner.infra.outputs import host_from_resource, hosts_from_export
+from provisioner.model.accepted import Accepted, parse_accepted
+from provisioner.model.engine import StackState
+from provisioner.model.hosts import Inventory, InventoryHost
+from provisioner.model.ids import ClusterId, ClusterName
+
+NEWEST_VERSION = 4
+"""Newest version of the deployment schema that we know (4 is 3 with a list of features)."""
+
+INTENT = "sealer:index:Intent"
+ROOT = "pulumi:pulumi:Stack"
+PROVIDERS = "pulumi:providers:"
+
+_GZIP = b"\x1f\x8b"
+_ZSTD = b"\x28\xb5\x2f\xfd"
+_DEPLOYMENT_KEYS = frozenset({"manifest", "secrets_providers", "resources", "pending_operations", "metadata"})
+
+
+@dataclass(frozen=True, slots=True)
+class Deployment:
+    """What a checkpoint or an export holds: resources and begun operations as Pulumi's JSON objects."""
+
+    resources: tuple[Mapping[str, Any], ...] = ()
+    pending: tuple[Mapping[str, Any], ...] = ()
+    engine_version: str = ""
+    salt: str = ""
+    """The passphrase provider's salt: enough to make a lost `Pulumi.<stack>.yaml` again."""
+
+
+def parse_deployment(raw: bytes, where: str) -> Deployment:
+    """Read a checkpoint file (plain, gzip, zstd) or an export. `where` names it in errors.
+
+    Raises PreconditionError: damaged, or written by a newer Pulumi.
+    """
+    document = _object(_json(_unpacked(raw, where), where), where, "document")
+    version = document.get("version")
+    if not isinstance(version, int) or isinstance(version, bool) or not {"checkpoint", "deployment"} & document.keys():
+        raise _broken(where, "it is no Pulumi state")
+    if version > NEWEST_VERSION:
+        raise PreconditionError(
+            f"{where} was written by a newer Pulumi (state version {version}, we know {NEWEST_VERSION})",
+            hint="use the newer sealer-cloud; nothing was changed",
+        )
+    if "deployment" in document:
+        return _deployment(document["deployment"], where)
+    checkpoint = _object(document["checkpoint"], where, "checkpoint")
+    if not isinstance(checkpoint.get("stack"), str) or checkpoint.keys() - {"stack", "config", "latest"}:
+        raise _broken(where, "its checkpoint names no stack")
+    return _deployment(checkpoint.get("latest"), where)
+
+
+def to_state(cluster: ClusterName, deployment: Deployment) -> StackState:
+    """The stack as the rest of the product sees it. Raises PreconditionError for an intent that cannot be read."""
+    intent = next((r for r in deployment.resources if r["type"] == INTENT and not r.get("delete")), None)
+    inputs: Mapping[str, Any] = intent.get("inputs") or {} if intent else {}
+    cid = ClusterId(str(inputs["cid"])) if "cid" in inputs else None
+    accepted = parse_accepted(inputs["request"]) if "request" in inputs else None
+    return StackState(
+        cluster=cluster,
+        cid=cid,
+        accepted=accepted,
+        inventory=_inventory(cluster, cid, accepted, deployment),
+        resources=sum(1 for r in deployment.resources if is_real(str(r["type"]))),
+        pending=tuple(pending_line(p) for p in deployment.pending),
+        engine_version=deployment.engine_version,
+    )
+
+
+def is_real(type_token: str) -> bool:
+    """True for a resource a person knows: not the stack's own root, not a provider."""
+    return type_token != ROOT and not type_token.startswith(PROVIDERS)
+
+
+def pending_line(operation: Mapping[str, Any]) -> str:
+    """`creating sealer:local:Host m2`."""
+    resource = operation["resource"]
+    return f"{operation['type']} {resource['type']} {name_of_urn(str(resource['urn']))}"
+
+
+def name_of_urn(urn: str) -> str:
+    """The logical name at the end of a URN."""
+    return urn.split("::", 3)[-1]
+
+
+def type_of_urn(urn: str) -> str:
+    """The type token inside a URN, without its parents' types."""
+    parts = urn.split("::", 3)
+    return parts[2].rsplit("$", 1)[-1] if len(parts) > 2 else ""  # noqa: PLR2004 - stack, project, type, name
+
+
+def checksum(raw: bytes) -> str:
+    """What the file backend notes beside a file: base64 of MD5. Finds damage, proves nothing against malice."""
+    return base64.b64encode(hashlib.md5(raw, usedforsecurity=False).digest()).decode()
+
+
+def without_pending_creates(export: bytes, where: str) -> tuple[bytes, tuple[str, ...]]:
+    """An export without begun creates of our own types, and which those were.
+
+    They may be dropped: our creates adopt what lies there, so nothing is made twice and nothing is forgotten.
+    """
+    document = _object(_json(export, where), where, "document")
+    deployment = _object(document.get("deployment"), where, "deployment")
+    operations = [_operation(o, where) for o in deployment.get("pending_operations") or ()]
+    ours = [o for o in operations if o["type"] == "creating" and str(o["resource"]["type"]).startswith("sealer:")]
+    deployment["pending_operations"] = [o for o in operations if o not in ours]
+    return json.dumps(document).encode(), tuple(pending_line(o) for o in ours)
+
+
+def _inventory(
+    cluster: ClusterName, cid: ClusterId | None, accepted: Accepted | None, deployment: Deployment
+) -> Inventory | None:
+    if cid is None:
+        return None
+    living = [r for r in deployment.resources if not r.get("delete")]
+    found = [h for h in (host_from_resource(r) for r in living) if h]
+    if not found:  # a driver whose hosts we do not know by type exports them
+        exported = next((r.get("outputs") or {} for r in living if r["type"] == ROOT), {})
+        found = list(hosts_from_export(exported.get("hosts")))
+    return Inventory(cluster, cid, _in_order(found, accepted))
+
+
+def _in_order(hosts: list[InventoryHost], accepted: Accepted | None) -> tuple[InventoryHost, ...]:
+    order = {w.name: n for n, w in enumerate(accepted.wanted)} if accepted else {}
+    return tuple(sorted(hosts, key=lambda h: (order.get(h.name, len(order)), h.name)))
+
+
+def _deployment(raw: object, where: str) -> Deployment:
+    if raw is None:
+        return Deployment()
+    latest = _object(raw, where, "deployment")
+    unknown = latest.keys() - _DEPLOYMENT_KEYS
+    if unknown:
+        raise _broken(where, f"it holds {', '.join(sorted(unknown))}, which we do not know")
+    manifest = _object(latest.get("manifest"), where, "manifest")
+    secrets = latest.get("secrets_providers") or {}
+    state = secrets.get("state") if isinstance(secrets, dict) else None
+    return Deployment(
+        resources=tuple(_resource(r, where) for r in latest.get("resources") or ()),
+        pending=tuple(_operation(o, where) for o in latest.get("pending_operations") or ()),
+        engine_version=str(manifest.get("version", "")),
+        salt=str(state.get("salt", "")) if isinstance(state, dict) else "",
+    )
+
+
+def _resource(raw: object, where: str) -> Mapping[str, Any]:
+    resource = _object(raw, where, "resource")
+    if not isinstance(resource.get("urn"), str) or not isinstance(resource.get("type"), str):
+        raise _broken(where, "a resource has no name or no type")
+    return resource
+
+
+def _operation(raw: object, where: str) -> Mapping[str, Any]:
+    operation = _object(raw, where, "pending operation")
+    if not isinstance(operation.get("type"), str):
+        raise _broken(where, "a pending operation has no type")
+    return {**operation, "resource": _resource(operation.get("resource"), where)}
+
+
+def _unpacked(raw: bytes, where: str) -> bytes:
+    try:
+        if raw.startswith(_GZIP):
+            return gzip.decompress(raw)
+        if raw.startswith(_ZSTD):
+            return zstandard.ZstdDecompressor().decompressobj().decompress(raw)
+    except (OSError, EOFError, zlib.error, zstandard.ZstdError) as error:
+        raise _broken(where, "it cannot be unpacked") from error
+    return raw
+
+
+def _json(raw: bytes, where: str) -> object:
+    if not raw.strip():
+        raise _broken(where, "it is empty")
+    try:
+        return json.loads(raw)
+    except (ValueError, RecursionError) as error:
+        raise _broken(where, "it is no JSON") from error
+
+
+def _object(value: object, where: str, what: str) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise _broken(where, f"its {what} is no object")
+    return value
+
+
+def _broken(where: str, why: str) -> PreconditionError:
+    return PreconditionError(f"the state {where} is damaged: {why}")

@@ -1,0 +1,132 @@
+"""The engine's work folder: a `Pulumi.yaml` that names our plugin, the plugin's starter, and the environment."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import secrets
+import shlex
+import shutil
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from provisioner.files import atomic_write, private_folder
+from provisioner.infra.backend import Backend
+from provisioner.infra.processes import Recorded, boot_id, drop_dead_records, end_recorded, is_alive, this_process
+from provisioner.model.ids import PROJECT, ClusterName
+from provisioner.settings import Settings, python_executable
+
+PLUGIN = "pulumi-resource-sealer"
+PLUGIN_MODULE = "provisioner.plugin"
+
+_ENVIRONMENT = {
+    "PULUMI_SKIP_UPDATE_CHECK": "true",
+    "PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION": "true",
+    "PULUMI_DISABLE_REGISTRY_RESOLVE": "true",
+    "PULUMI_SUPPRESS_NEO_LINK": "true",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class WorkDir:
+    """A folder that the engine runs in; `home` is its PULUMI_HOME, `run` holds the records of its processes."""
+
+    path: Path
+
+    @property
+    def home(self) -> Path:
+        """PULUMI_HOME: one per cluster, as stacks that share one can overwrite each other's settings."""
+        return self.path / "home"
+
+    @property
+    def run(self) -> Path:
+        """Records of engines and plugins."""
+        return self.path / "run"
+
+    def prepare(self, cluster: ClusterName, plugin: Sequence[str], salt: str) -> None:
+        """Write what is missing or different; `salt` makes a lost stack settings file again."""
+        for folder in (self.path, self.home, self.run, self.path / "bin"):
+            private_folder(folder)
+        _write(self.path / "Pulumi.yaml", _project(), 0o600)
+        _write(self.path / "bin" / PLUGIN, f'#!/bin/sh\nexec {shlex.join(plugin)} "$@"\n', 0o700)
+        settings_file = self.path / f"Pulumi.{cluster}.yaml"
+        if salt and not settings_file.exists():
+            _write(settings_file, f"encryptionsalt: {salt}\n", 0o600)
+
+    def environment(self, backend: Backend) -> dict[str, str]:
+        """What every engine process of this folder gets on top of the user's environment."""
+        home = (
+            {"PULUMI_HOME": str(self.home)} if backend.needs_passphrase else {}
+        )  # a service's login lies in the user's
+        return {
+            **_ENVIRONMENT,
+            **home,
+            "PULUMI_BACKEND_URL": backend.url,
+            "SEALER_CLOUD_RUN_DIR": str(self.run),
+        }
+
+    def tidy(self) -> None:
+        """Remove the records of the dead, and the engine's logs: they grow with every run and are encrypted anyway."""
+        shutil.rmtree(self.home / "logs", ignore_errors=True)
+        drop_dead_records(self.run)
+
+
+def plugin_command() -> tuple[str, ...]:
+    """How our plugin is started: by this interpreter, from an editable install as from a wheel."""
+    return (python_executable(), "-P", "-m", PLUGIN_MODULE)
+
+
+@contextlib.contextmanager
+def throwaway(settings: Settings) -> Iterator[WorkDir]:
+    """A private work folder that is gone afterwards; after a kill the next `sweep_throwaways` finds it."""
+    parent = settings.state_dir / "tmp"
+    me = this_process()
+    path = private_folder(parent / f"{me.pid}-{me.start}-{secrets.token_hex(4)}")
+    atomic_write(path / "owner.json", json.dumps({"pid": me.pid, "start": me.start, "boot": boot_id()}).encode())
+    try:
+        yield WorkDir(path)
+    finally:
+        shutil.rmtree(path, ignore_errors=True)
+        with contextlib.suppress(OSError):
+            parent.rmdir()
+
+
+def sweep_throwaways(settings: Settings) -> tuple[str, ...]:
+    """Remove the throw-away folders of dead runs, and end the processes that those left. Blocks up to some seconds."""
+    notes: list[str] = []
+    parent = settings.state_dir / "tmp"
+    for path in sorted(parent.glob("*-*-*")) if parent.is_dir() else ():
+        pid, start = path.name.split("-")[:2]
+        if not pid.isdigit() or not start.isdigit() or is_alive(_owner(path, int(pid), int(start))):
+            continue
+        ended = end_recorded(path / "run")
+        shutil.rmtree(path, ignore_errors=True)
+        notes.append(f"removed the unfinished preview of pid {pid}" + _ended_note(ended))
+    with contextlib.suppress(OSError):
+        parent.rmdir()
+    return tuple(notes)
+
+
+def _owner(path: Path, pid: int, start: int) -> Recorded:
+    try:
+        return Recorded(pid, start, str(json.loads((path / "owner.json").read_bytes())["boot"]))
+    except (OSError, ValueError, KeyError, TypeError):
+        return Recorded(pid, start)
+
+
+def _ended_note(pids: tuple[int, ...]) -> str:
+    return f" and ended its processes {', '.join(map(str, pids))}" if pids else ""
+
+
+def _project() -> str:
+    # The runtime is never started: the program runs in our process. A path is a folder, relative to this file.
+    return (
+        f"name: {PROJECT}\nruntime: python\ndescription: Machines of a cluster, made by sealer-cloud\n"
+        "plugins:\n  providers:\n    - name: sealer\n      path: bin\n"
+    )
+
+
+def _write(path: Path, text: str, mode: int) -> None:
+    if not path.is_file() or path.read_text(encoding="utf-8") != text:
+        atomic_write(path, text.encode(), mode=mode)
