@@ -6,7 +6,8 @@
     ├─ ImageError                     4   image missing, corrupt, refused
     ├─ AccessError                    5   credentials, permission, passphrase
     ├─ ProviderError                  6   the cloud refused, or resources are left
-    ├─ HostError                      7   a host cannot be reached or showed another key
+    ├─ HostError                      7   a host cannot be reached
+    │   └─ HostKeyError               7   a host showed another key than the pinned one
     ├─ StepError                      8   a script, hook or CMD failed, or its end is unknown
     ├─ PartialError                   9   only with --allow-partial
     ├─ LockedError                   10   locked by another run
@@ -111,6 +112,12 @@ class HostError(SealerError):
 
     exit_code = 7
     retryable = True
+
+
+class HostKeyError(HostError):
+    """A host showed a key that is not pinned: trying again cannot help."""
+
+    retryable = False
 
 
 class StepError(SealerError):
