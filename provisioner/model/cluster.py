@@ -94,10 +94,11 @@ def _read_role_env(
         if isinstance(node, Map) and node.get("ips") is not None:
             continue  # a machine that exists: refused by name already
         roles, env = entry.get("roles") or (), entry.get("env")
-        if not roles or env is None:
-            missing = "env" if roles else "roles"
+        lacks = [key for key in ("roles", "env") if not isinstance(node, Map) or node.get(key) is None]
+        if lacks:
             hint = "machines to make stand in an Infra document (kind: Infra, spec.hosts)"
-            report.problem(node, path, f"an entry without addresses gives env to roles, and has no {missing}", hint)
+            report.problem(node, path, f"an entry without addresses gives env to roles, and has no {lacks[0]}", hint)
+        if not roles or env is None:
             continue
         places.places.append((report, find(root, (*path, "roles")), (*path, "roles"), roles))
         found.append((roles, env))
@@ -117,7 +118,7 @@ def _check_unique(root: Map, path: Path, report: Report, seen: dict[str, int]) -
         if not isinstance(item, Scalar):
             continue
         if item.text in seen:
-            report.problem(item, (*path, index), f"{item.text} stands twice; first in line {seen[item.text]}")
+            report.problem(item, (*path, index), f"{item.text[:80]} stands twice; first in line {seen[item.text]}")
         seen.setdefault(item.text, item.line)
 
 

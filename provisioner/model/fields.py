@@ -16,6 +16,9 @@ from provisioner.model.yamlnodes import Map, Node, Scalar, Seq, is_null
 Path = tuple[str | int, ...]
 Check = Callable[[str], str]
 
+MAX_PROBLEMS = 200
+"""In one file: more help nobody, and hostile files make millions."""
+
 _NUMBER = re.compile(r"-?(0|[1-9][0-9]{0,11})")
 _NOT_BUILT = "is not built yet"
 _NOTHING = Scalar("", "null", 0, 0)
@@ -105,11 +108,13 @@ class Report:
 
     def problem(self, node: Node, path: Path, message: str, hint: str = "") -> None:
         """Note something that makes the file invalid."""
-        self.problems.append(Problem(self.file, node.line, node.column, to_key(path), message, hint))
+        if len(self.problems) < MAX_PROBLEMS:
+            self.problems.append(Problem(self.file, node.line, node.column, to_key(path), message, hint))
 
     def warn(self, node: Node, path: Path, message: str, hint: str = "") -> None:
         """Note something that a person should read."""
-        self.warnings.append(Problem(self.file, node.line, node.column, to_key(path), message, hint))
+        if len(self.warnings) < MAX_PROBLEMS:
+            self.warnings.append(Problem(self.file, node.line, node.column, to_key(path), message, hint))
 
     def not_built(self, node: Node, path: Path, what: str = "", hint: str = "remove it for now") -> None:
         """Refuse a known thing by name."""
@@ -262,7 +267,9 @@ def _refuse_unknown(spec: Record, key: Scalar, path: Path, report: Report) -> No
         report.problem(key, (*path, key.text), f"does not belong here: {where}")
         return
     known = {*spec.fields, *(f.alias for f in spec.fields.values() if f.alias)}
-    report.problem(key, (*path, key.text), "unknown key", did_you_mean(key.text, known))
+    hint = did_you_mean(key.text, known) if len(report.problems) < MAX_PROBLEMS else ""
+    hint = hint or "known here: " + ", ".join(name for name, f in spec.fields.items() if f.built and not f.ignored)
+    report.problem(key, (*path, key.text), "unknown key", hint)
 
 
 def _read_free(_spec: Free, _node: Node, _path: Path, _report: Report) -> None:

@@ -11,9 +11,9 @@ from collections.abc import Iterable
 from provisioner.errors import UsageError
 from provisioner.model.envnames import is_reserved
 from provisioner.model.imageref import parse_image_ref
+from provisioner.model.paths import STATE_ROOT
 from provisioner.model.refs import has_embedded_ref
 
-DEFAULT_DATA_ROOT = "/var/lib/sealer/data"
 PROVIDERS = ("alicloud", "aws", "baremetal", "local")
 BUILT_PROVIDERS = ("local",)
 MAX_COUNT = 1000
@@ -88,6 +88,8 @@ def check_data_root(text: str) -> str:
         return "may hold letters, digits, '.', '_' and '-' between single slashes, and no '..' part"
     if not parts or parts[0] in _SYSTEM or path in _NEEDED:
         return "is a folder that the system itself needs"
+    if path == STATE_ROOT or path.startswith(f"{STATE_ROOT}/"):
+        return "holds sealer-cloud's own records"
     return ""
 
 

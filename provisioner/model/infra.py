@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from provisioner.model.fields import Path, Report, read
@@ -21,9 +22,11 @@ def read_infra(root: Map, report: Report) -> InfraDoc:
     values: Any = read(INFRA, root, (), report) or {}
     spec = values.get("spec") or {}
     provider = spec.get("provider")
-    pools = tuple(_to_pool(root, index, entry, report) for index, entry in enumerate(spec.get("hosts") or ()))
-    _check_names(root, pools, report)
-    if pools:
+    entries = spec.get("hosts") or ()
+    sound = all(entry.get(key, 1) is not None for entry in entries for key in ("roles", "count"))
+    pools = tuple(_to_pool(root, index, entry, report) for index, entry in enumerate(entries))
+    _check_names(root, [(i, p) for i, p in enumerate(pools) if _is_named(entries[i])], report)
+    if pools and sound:
         _check_masters(root, pools, report)
     if provider and to_provider(provider) not in BUILT_PROVIDERS:
         where: Path = ("spec", "provider")
@@ -46,9 +49,9 @@ def read_infra(root: Map, report: Report) -> InfraDoc:
 def _to_pool(root: Map, index: int, entry: Any, report: Report) -> Pool:
     path: Path = (*_HOSTS, index)
     roles = entry.get("roles") or ()
-    if not roles:
+    if not roles and entry.get("roles", ()) is not None:
         report.warn(find(root, path), path, "a pool without roles is one of nodes", "write roles: [node]")
-        roles = ("node",)
+    roles = roles or ("node",)
     count = entry.get("count")
     return Pool(
         name=entry.get("name") or roles[0],
@@ -62,9 +65,14 @@ def _to_pool(root: Map, index: int, entry: Any, report: Report) -> Pool:
     )
 
 
-def _check_names(root: Map, pools: tuple[Pool, ...], report: Report) -> None:
+def _is_named(entry: Any) -> bool:
+    """False where the pool's name would come from roles that could not be read."""
+    return bool(entry.get("name")) or entry.get("roles", ()) is not None
+
+
+def _check_names(root: Map, pools: Iterable[tuple[int, Pool]], report: Report) -> None:
     first: dict[str, int] = {}
-    for index, pool in enumerate(pools):
+    for index, pool in pools:
         path: Path = (*_HOSTS, index)
         node = find(root, (*path, "name"))
         if pool.name in first:

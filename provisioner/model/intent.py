@@ -8,12 +8,13 @@ from dataclasses import dataclass, replace
 from provisioner.errors import UsageError
 from provisioner.model.accepted import Accepted, AcceptedImage, AcceptedPool
 from provisioner.model.cluster import matches
-from provisioner.model.grammar import BUILT_PROVIDERS, DEFAULT_DATA_ROOT, check_data_root
+from provisioner.model.grammar import BUILT_PROVIDERS, check_data_root
 from provisioner.model.hosts import is_master
 from provisioner.model.ids import ClusterName, parse_cluster_name
 from provisioner.model.imageref import parse_image_ref
 from provisioner.model.images import ImageRef, PinnedImage
 from provisioner.model.naming import name_hosts
+from provisioner.model.paths import DEFAULT_DATA_ROOT
 from provisioner.model.request import ClusterDoc, Clusterfile, InfraDoc, Pool, UpArgs, UpRequest
 from provisioner.model.words import merge_env, parse_count, parse_env_words, parse_provider, parse_secret_words
 

@@ -18,6 +18,8 @@ from provisioner.errors import Problem
 
 MAX_BYTES = 1 << 20
 MAX_DEPTH = 64
+MAX_DOCUMENTS = 500
+MAX_KEY = 256
 MAX_NODES = 10_000
 """Nodes of one file after its aliases are expanded: an alias bomb ends here."""
 
@@ -96,6 +98,8 @@ def parse_documents(file: str, raw: bytes) -> tuple[list[Document], list[Problem
             refused.append(error)
             root = None
         problems += [_to_problem(file, error) for error in refused]
+        if budget.spent:
+            break
         if root is not None and not is_null(root):
             documents.append(Document(file, number, root))
     return documents, problems
@@ -162,6 +166,11 @@ def _chunks(text: str) -> Iterator[tuple[int, str]]:
 
 
 def _compose(chunk: str, first: int, budget: _Budget, refused: list[_Refused]) -> Node | None:
+    budget.documents += 1
+    if budget.documents > MAX_DOCUMENTS:
+        raise _Refused(f"more than {MAX_DOCUMENTS} documents", first, 1)
+    if _is_empty(chunk):
+        return None
     if _DIRECTIVE.match(chunk):
         raise _Refused("YAML directives are not read", first, 1, "remove the line that starts with %")
     composer = _Composer(first, budget, refused)
@@ -175,6 +184,12 @@ def _compose(chunk: str, first: int, budget: _Budget, refused: list[_Refused]) -
     return composer.root
 
 
+def _is_empty(chunk: str) -> bool:
+    """Blank lines, comments, `...`: libyaml refuses a lone `...`, upstream takes it."""
+    lines = chunk.removeprefix("---").split("\n")
+    return all(not (text := line.strip()) or text.startswith("#") or line.rstrip() == "..." for line in lines)
+
+
 def _explain(error: yaml.MarkedYAMLError, chunk: str, first: int) -> _Refused:
     mark = error.problem_mark or error.context_mark
     line, column = (mark.line, mark.column) if mark else (0, 0)
@@ -183,6 +198,8 @@ def _explain(error: yaml.MarkedYAMLError, chunk: str, first: int) -> _Refused:
     what = str(error.problem or error.context or error)
     if text[: len(text) - len(text.lstrip())].count("\t"):
         return _Refused("a tab is used for indentation", first + line, column + 1, "indent with spaces")
+    if "nesting depth" in what:
+        return _Refused(f"nested deeper than {MAX_DEPTH} levels", first + line, column + 1)
     if "document start" in what:
         return _Refused("text after the end of a document ('...')", first + line, column + 1, "begin it with '---'")
     return _Refused(f"not YAML: {what}", first + line, column + 1, _syntax_hint(what, text))
@@ -200,7 +217,14 @@ def _syntax_hint(what: str, text: str) -> str:
 
 @dataclass(slots=True)
 class _Budget:
+    """What one file may cost, over all its documents."""
+
     nodes: int = 0
+    documents: int = 0
+
+    @property
+    def spent(self) -> bool:
+        return self.nodes > MAX_NODES or self.documents > MAX_DOCUMENTS
 
 
 @dataclass(slots=True)
@@ -303,6 +327,8 @@ def _entries(nodes: list[Node], refused: list[_Refused]) -> tuple[tuple[Scalar, 
     for key, value in zip(nodes[::2], nodes[1::2], strict=True):
         if not isinstance(key, Scalar):
             refused.append(_Refused("a key must be plain text", key.line, key.column))
+        elif len(key.text) > MAX_KEY:
+            refused.append(_Refused(f"a key longer than {MAX_KEY} characters", key.line, key.column))
         elif key.kind == "merge":
             merged = {**_merge_key(value, refused), **merged}
         elif first := own.get(key.text):
