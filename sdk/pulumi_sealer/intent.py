@@ -7,9 +7,17 @@ from typing import Any, cast
 
 import pulumi
 
-from pulumi_sealer._package import package_options
+from pulumi_sealer._package import arguments, package_options
 
 SCHEMA_VERSION = 1
+
+
+@pulumi.input_type
+class _IntentArgs:
+    schema_version: pulumi.Input[int] = pulumi.property("schemaVersion")
+    cid: pulumi.Input[str] = pulumi.property("cid")
+    request: pulumi.Input[Mapping[str, Any]] = pulumi.property("request")
+    secrets: pulumi.Input[Mapping[str, Any]] = pulumi.property("secrets")
 
 
 class Intent(pulumi.CustomResource):
@@ -29,15 +37,13 @@ class Intent(pulumi.CustomResource):
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
         """Declare it; `secrets` holds literal secrets of the request and is kept encrypted."""
-        props = {
+        values = {
             "schema_version": SCHEMA_VERSION,
             "cid": cid,
             "request": request,
             "secrets": {} if secrets is None else pulumi.Output.secret(secrets),
-            "login_public": None,
-            "login_private": None,
-            "hmac": None,
         }
+        props = arguments(_IntentArgs, values, ("login_public", "login_private", "hmac"))
         options = package_options(opts, ["login_private", "hmac", "secrets"])
         super().__init__("sealer:index:Intent", resource_name, props, options)
 

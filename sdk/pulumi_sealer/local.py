@@ -7,7 +7,13 @@ from typing import cast
 
 import pulumi
 
-from pulumi_sealer._package import package_options
+from pulumi_sealer._package import arguments, package_options
+
+
+@pulumi.input_type
+class _NetworkArgs:
+    cid: pulumi.Input[str] = pulumi.property("cid")
+    cidr: pulumi.Input[str] | None = pulumi.property("cidr")
 
 
 class Network(pulumi.CustomResource):
@@ -22,7 +28,7 @@ class Network(pulumi.CustomResource):
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
         """Declare it; without `cidr` the first free 10.213.N.0/24 is taken and kept."""
-        props = {"cid": cid, "cidr": cidr, "gateway": None}
+        props = arguments(_NetworkArgs, {"cid": cid, "cidr": cidr}, ("gateway",))
         super().__init__("sealer:local:Network", resource_name, props, package_options(opts))
 
     @property
@@ -44,6 +50,16 @@ class Network(pulumi.CustomResource):
         return cast("pulumi.Output[str]", pulumi.get(self, "gateway"))
 
 
+@pulumi.input_type
+class _HostArgs:
+    cid: pulumi.Input[str] = pulumi.property("cid")
+    name: pulumi.Input[str] = pulumi.property("name")
+    slot: pulumi.Input[int] = pulumi.property("slot")
+    roles: pulumi.Input[Sequence[pulumi.Input[str]]] = pulumi.property("roles")
+    login_public: pulumi.Input[str] = pulumi.property("loginPublic")
+    network: pulumi.Input[str] = pulumi.property("network")
+
+
 class Host(pulumi.CustomResource):
     """One isolated Linux host. It keeps its name, slot, address, disk and host key for life.
 
@@ -63,18 +79,15 @@ class Host(pulumi.CustomResource):
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
         """Declare it; `network` is the `cid` output of its Network."""
-        props = {
+        values = {
             "cid": cid,
             "name": name,
             "slot": slot,
             "roles": roles,
             "login_public": login_public,
             "network": network,
-            "address": None,
-            "host_key": None,
-            "machine_id": None,
-            "running": None,
         }
+        props = arguments(_HostArgs, values, ("address", "host_key", "machine_id", "running"))
         super().__init__("sealer:local:Host", resource_name, props, package_options(opts))
 
     @property

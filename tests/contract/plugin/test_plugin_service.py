@@ -8,6 +8,9 @@ import grpc
 import pytest
 from google.protobuf import empty_pb2
 
+from drivers.local.defaults import default_paths
+from drivers.local.look import leftovers
+from drivers.local.sweep import sweep
 from provisioner.errors import CapacityError, PreconditionError
 from provisioner.model.wire import from_wire
 from provisioner.plugin.gate import Gate
@@ -56,8 +59,8 @@ def cluster(request):
         client.close()
         server.stop(None).wait()
         if real:
-            machines.sweep(cid)
-            assert machines.leftovers(cid) == ()
+            sweep(cid, default_paths())
+            assert leftovers(cid, default_paths()) == ()
 
 
 def host_inputs(cid, name="m1", slot=0):
