@@ -10,7 +10,7 @@ from provisioner.cli.board import Board
 from provisioner.cli.durations import parse_duration
 from provisioner.cli.jsonout import down_to_json, up_to_json
 from provisioner.cli.options import listed
-from provisioner.cli.planview import plan_lines
+from provisioner.cli.planview import hash_line, plan_lines
 from provisioner.cli.run import Run, Session, execute
 from provisioner.cli.sources import read_sources
 from provisioner.cli.views import down_report_lines, up_lines
@@ -129,4 +129,4 @@ def _print_plan(session: Session, plan: Plan) -> None:
 
         screen.print(plan_to_markdown(plan).splitlines())
     else:
-        screen.print(plan_lines(plan, wide=screen.look.output == "wide"))
+        screen.print((*plan_lines(plan, wide=screen.look.output == "wide"), hash_line(plan)))

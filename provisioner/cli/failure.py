@@ -63,7 +63,8 @@ def failure_lines(error: SealerError) -> Lines:
         lines = [_cross(_placed(first, error)), *(plain(f"  {line}") for line in rest)]
     lines += [(("  │ ", "dim"), (line, "")) for line in escape_lines(error.evidence, limit=TAIL)]
     lines += [plain(f"  {escape(note)}") for note in getattr(error, "__notes__", ())]
-    if error.hint:
+    notes = " ".join(getattr(error, "__notes__", ()))
+    if error.hint and error.hint not in notes:
         lines.append((("  → ", "cyan"), (escape(error.hint), "")))
     return tuple(lines)
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 from provisioner.cli.text import Line, Lines, columns, count, escape, plain, short_digest, size
 from provisioner.model.plan import HostPlan, InfraPlan, Plan, ResourceChange
-from provisioner.model.steps import Step, StepKind, StepState
+from provisioner.model.steps import Step, StepState
 from provisioner.world import DownPlan
 
 LABEL = 10
@@ -16,21 +16,28 @@ NAMES_SHOWN = 8
 _SIGNS = (("create", "+", "green"), ("update", "~", "yellow"), ("replace", "±", "red"), ("delete", "-", "red"))
 _WORDS = {"Host": "host", "Network": "network", "Intent": "accepted request"}
 _HIDDEN = {"pulumi:pulumi:Stack"}
+_ORDER = {"host": 0, "network": 1}
 
 
 def plan_lines(plan: Plan, *, wide: bool = False) -> Lines:
-    """The lines above the question, and all that `plan` prints as a table; `wide` adds every step."""
+    """The lines above the question, and what `plan` prints as a table; `wide` adds every step."""
     lines = [_cluster_line(plan), _machines_line(plan.infra)]
     lines += _named_changes(plan.infra)
     lines += _host_lines(plan)
     if plan.apply.restarts:
         lines.append(_labelled("Restarts", f"{', '.join(plan.apply.restarts)}: one at a time, health between"))
     if plan.apply.joining:
-        lines.append(_labelled("Joining", f"{', '.join(plan.apply.joining)}: one after another"))
+        turn = ": one after another" if len(plan.apply.joining) > 1 else ""
+        lines.append(_labelled("Joining", ", ".join(plan.apply.joining) + turn))
     lines += [_labelled("Note", escape(note)) for note in plan.notes]
     if wide:
         lines += [plain(row) for row in _step_table(plan)]
     return tuple(lines)
+
+
+def hash_line(plan: Plan) -> Line:
+    """The last line of `plan`: what `--expect-plan` takes."""
+    return _labelled("Plan", plan.plan_hash)
 
 
 def plan_question(plan: Plan) -> str:
@@ -71,27 +78,30 @@ def _cluster_line(plan: Plan) -> Line:
 
 
 def _machines_line(infra: InfraPlan) -> Line:
-    segments = [("Machines  ", "bold")]
+    segments = [(f"{'Machines':<{LABEL}}", "bold")]
     for attribute, sign, style in _SIGNS:
         for words in _count_words(getattr(infra, attribute)):
             comma = ", " if len(segments) > 1 else ""
             segments.append((f"{comma}{sign} {words}", style))
     if len(segments) == 1:
-        same = _count_words(c for c in infra.same if c.type.rpartition(":")[2] != "Intent")
+        same = _count_words(infra.same)
         return _labelled("Machines", "nothing to change" + (f" ({', '.join(same)})" if same else ""))
-    nothing = [f"nothing to {name}" for name in ("change", "delete") if not _touches(infra, name)]
+    touched = {
+        "change": _count_words((*infra.update, *infra.replace)),
+        "delete": _count_words((*infra.delete, *infra.replace)),
+    }
+    nothing = [f"nothing to {word}" for word, changes in touched.items() if not changes]
     return (*segments, (f"    ({', '.join(nothing)})", "dim")) if nothing else tuple(segments)
 
 
-def _touches(infra: InfraPlan, name: str) -> bool:
-    if name == "change":
-        return any(_visible((*infra.update, *infra.replace)))
-    return any(_visible((*infra.delete, *infra.replace)))
-
-
 def _count_words(changes: Iterable[ResourceChange]) -> list[str]:
-    kinds = Counter(_WORDS.get(c.type.rpartition(":")[2], c.type) for c in _visible(changes))
-    return [count(n, word) for word, n in kinds.items()]
+    """`3 hosts`, `1 network`: hosts first; the request is no machine and not counted."""
+    kinds = Counter(_WORDS.get(_kind(c), c.type) for c in _visible(changes) if _kind(c) != "Intent")
+    return [count(n, word) for word, n in sorted(kinds.items(), key=lambda item: (_ORDER.get(item[0], 2), item[0]))]
+
+
+def _kind(change: ResourceChange) -> str:
+    return change.type.rpartition(":")[2]
 
 
 def _visible(changes: Iterable[ResourceChange]) -> list[ResourceChange]:
@@ -109,7 +119,7 @@ def _named_changes(infra: InfraPlan) -> Lines:
 
 
 def _noun(change: ResourceChange) -> str:
-    kind = change.type.rpartition(":")[2]
+    kind = _kind(change)
     word = _WORDS.get(kind, change.type)
     return word if kind in {"Intent", "Network"} else f"{word} {escape(change.name)}"
 
@@ -143,8 +153,8 @@ def _shared_titles(host: HostPlan) -> tuple[str, ...]:
 
 
 def _title(step: Step) -> str:
-    mark = "?" if step.state in {StepState.MAYBE, StepState.UNKNOWN} and step.kind is not StepKind.HEALTH else ""
-    return escape(step.title) + mark
+    marks = {StepState.MAYBE: "?", StepState.UNKNOWN: " (its last end is unknown)"}
+    return escape(step.title) + marks.get(step.state, "")
 
 
 def _step_table(plan: Plan) -> tuple[str, ...]:

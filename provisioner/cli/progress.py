@@ -149,18 +149,20 @@ def _fits(board: Board, width: int) -> bool:
 
 
 def _bar_rows(board: Board, width: int) -> list[Line]:
-    """Bars in rows of their own, the slowest hosts first."""
-    slow = sorted(board.transfers.items(), key=lambda item: item[1].share)
+    """Bars in rows of their own; where not all fit, those of the slowest hosts."""
     cell = max((len(host) for host in board.transfers), default=0) + BAR + 10
     per_row = max(1, (width - LABEL - 3) // cell)
-    cells = [f"{_bar(h, t):<{cell}}" for h, t in slow[: per_row * (ROWS - 2)]]
+    shown = list(board.transfers.items())
+    if len(shown) > per_row * (ROWS - 2):
+        shown = sorted(shown, key=lambda item: item[1].share)[: per_row * (ROWS - 2)]
+    cells = [f"{_bar(h, t):<{cell}}" for h, t in shown]
     rows = ["".join(cells[i : i + per_row]).rstrip() for i in range(0, len(cells), per_row)]
     return [((f"  {' ' * LABEL} {row}"[:width], ""),) for row in rows]
 
 
 def _pace(board: Board) -> str:
     rate, left = board.rate(), board.seconds_left()
-    if not rate or left is None:
+    if not rate or not left:
         return ""
     return f"   {size(int(rate))}/s   {seconds(left)} left"
 

@@ -28,7 +28,7 @@ def up_lines(report: UpReport, phases: Mapping[str, float]) -> Lines:
 
 def _up_head(report: UpReport, phases: Mapping[str, float]) -> str:
     if not report.changed:
-        return f"Nothing to do: {_healthy(report)} ({seconds(report.seconds)})"
+        return f"Nothing to change: {_healthy(report)} ({seconds(report.seconds)})"
     parts = ", ".join(f"{name} {wall:.1f}" for name, wall in phases.items() if wall >= 0.05)  # noqa: PLR2004
     return f"Up in {seconds(report.seconds)}" + (f" ({parts})" if parts else "")
 
