@@ -78,6 +78,11 @@ class ModelHost:
     digests: set[Digest] = field(default_factory=set)
     current: Digest | None = None
     files: dict[str, str] = field(default_factory=dict)
+    """What lies in the current rootfs besides the image's own files."""
+    initialised: tuple[object, ...] = ()
+    """Digest and env that init.sh saw last, void once the rootfs was sent anew."""
+    running: tuple[object, ...] = ()
+    """The same for start.sh and the files that it finds."""
     started: bool = False
     healthy: bool = True
     open_runs: tuple[OpenRun, ...] = ()
@@ -132,6 +137,15 @@ class ModelHost:
     def machine_out(self) -> InventoryHost:
         target = SshTarget(self.address)
         return InventoryHost(HostName(self.name), (), self.address, target, (), f"{self.name}-disk-{self.machine}")
+
+    def lay(self, wanted: Digest) -> None:
+        if wanted not in self.digests or self.current != wanted:
+            self.files, self.initialised, self.running = {}, (), ()
+        self.digests.add(wanted)
+        self.current = wanted
+
+    def saw(self, env: Mapping[str, Value], *names: str) -> tuple[object, ...]:
+        return (self.current, *(reveal(env[name]) for name in names))
 
     def reboot(self) -> None:
         self.boot, self.started = self.boot + 1, False
@@ -205,12 +219,14 @@ class Model:
             self.ran.append(step.id)
         match step.action:
             case LayRootfs():
-                host.digests.add(step.action.digest)
-                host.current = step.action.digest
+                host.lay(step.action.digest)
             case PutFile():
                 host.files[step.action.path] = reveal(step.action.content)
+            case RunScript() if step.kind is StepKind.INIT:
+                host.initialised = host.saw(dict(step.action.env), "DISK")
             case RunScript() if step.kind is StepKind.START:
                 host.started = host.healthy = True
+                host.running = host.saw(dict(step.action.env), "LOGLEVEL", "TICK", "TOKEN")
             case RunScript() | RunCommand() | Record():
                 pass
             case None:

@@ -14,6 +14,7 @@ from provisioner.apply.plan import plan_apply
 from provisioner.errors import StepError
 from provisioner.model.accepted import Accepted
 from provisioner.model.ids import StepId
+from provisioner.model.secret import reveal
 from provisioner.model.steps import StepState
 
 NAMES = ("m1", "m2", "m3", "n1")
@@ -81,6 +82,25 @@ OPERATIONS = st.tuples(
 )
 
 
+def _assert_converged(world: World) -> None:
+    """Nothing is left to do, every script ran last with what is wanted now, every file holds it."""
+    assert not plan_apply(world.inputs()).changes
+    env = {name: reveal(value) for name, value in world.env.items()}
+    peers = " ".join(f"{host.name}={host.address}" for host in world.model.hosts.values())
+    for host in world.model.hosts.values():
+        assert host.started
+        assert host.initialised == (image(world.sign).digest, env["DISK"])
+        assert host.running == (image(world.sign).digest, env["LOGLEVEL"], env["TICK"], env["TOKEN"])
+        assert host.files["etc/auth"] == f"token: {env['TOKEN']}\n"
+        head = f"name: {host.name}\npeers: {peers}\ntick: {env['TICK']}\n"
+        assert host.files["etc/etcd.conf"].startswith(head)
+    masters = [host for host in world.model.hosts.values() if host.name.startswith("m")]
+    commands = {
+        tuple(sorted({e.inputs for e in m.entries if e.step == "cluster/cmd/1" and e.rc == 0})) for m in masters
+    }
+    assert all(commands)
+
+
 @settings(max_examples=150, deadline=None)
 @given(st.lists(OPERATIONS, max_size=8))
 def test_one_whole_up_leaves_nothing_to_do(operations: list[tuple[str, str, int]]) -> None:
@@ -88,8 +108,7 @@ def test_one_whole_up_leaves_nothing_to_do(operations: list[tuple[str, str, int]
     for operation in operations:
         world.befall(*operation)
     world.up()
-    assert not plan_apply(world.inputs()).changes
-    assert all(host.started for host in world.model.hosts.values())
+    _assert_converged(world)
 
 
 @settings(max_examples=60, deadline=None)
@@ -99,7 +118,7 @@ def test_a_create_killed_anywhere_stays_a_create(first: int, second: int) -> Non
     world.up(stop_after=first)
     world.up(stop_after=second)
     world.up()
-    assert not plan_apply(world.inputs()).changes
+    _assert_converged(world)
     assert plan_apply(world.inputs()).joining == ()
     assert all("phase: create" in host.files["etc/etcd.conf"] for host in world.model.hosts.values())
 
