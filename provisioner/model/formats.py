@@ -29,7 +29,7 @@ KINDS = ("Cluster", "Infra", "Config", "Plugin", "Application", *KUBEADM)
 
 _CMD_KEY = re.compile(r"sealer-cloud\.cmd\.[1-9][0-9]{0,3}")
 _CMD_WORD = re.compile(
-    r"repeat=(once|per-image|always)|idempotent=(true|false)|env=[A-Za-z_][A-Za-z0-9_.-]*(,[A-Za-z_][A-Za-z0-9_.-]*)*"
+    r"repeat=(once|per-image|always)|idempotent=(true|false)|env=[A-Za-z_]\w*(,[A-Za-z_]\w*)*", re.ASCII
 )
 _TAG_KEY = re.compile(r"[A-Za-z0-9][A-Za-z0-9 _.:/=+@-]{0,127}")
 _MAX_TAG_VALUE = 256

@@ -10,19 +10,22 @@ from collections.abc import Iterable
 
 from provisioner.errors import UsageError
 from provisioner.model.envnames import is_reserved
-from provisioner.model.imageref import parse_image_ref
+from provisioner.model.imageref import parse_reference
 from provisioner.model.paths import STATE_ROOT
 from provisioner.model.refs import has_embedded_ref
 
 PROVIDERS = ("alicloud", "aws", "baremetal", "local")
 BUILT_PROVIDERS = ("local",)
+MAX_VALUE = 100 << 10
+"""Bytes of one env value: what a host takes."""
 MAX_COUNT = 1000
 """Hosts in one pool: far above what one operator serves, far below what eats its memory."""
 
 _ALIASES = {"ALI_CLOUD": "alicloud", "CONTAINER": "local", "BAREMETAL": "baremetal"}
 _LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 _ROLE = re.compile(r"[a-z0-9]([a-z0-9-]{0,55}[a-z0-9])?")  # a host is named by it, with up to six digits after it
-_ENV_KEY = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,254}")
+_ENV_KEY = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,254}")
+_ENV_KEY_TO_COME = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,254}")
 _DERIVED_UPSTREAM = re.compile(r"KubeSvcIP|DNSSvcIP|ContainerRuntime|(Local|External)?Registry(Domain|Port|URL)")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _ROOT_PART = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*|[._][A-Za-z0-9_-][A-Za-z0-9._-]*")
@@ -52,7 +55,7 @@ def check_role(text: str) -> str:
 def check_image(text: str) -> str:
     """An image reference."""
     try:
-        parse_image_ref(text)
+        parse_reference(text)
     except UsageError as error:
         return error.message
     return ""
@@ -61,14 +64,29 @@ def check_image(text: str) -> str:
 def check_env_key(key: str) -> str:
     """A name for an env value; names that we (or upstream) set ourselves are refused."""
     if not _ENV_KEY.fullmatch(key):
-        return "an env name is letters, digits, '_', '.' and '-', and does not start with a digit"
+        if _ENV_KEY_TO_COME.fullmatch(key):  # upstream's files have `etcd-dir`; no shell can hold such a variable
+            return f"an env name with '.' or '-' ({key}) is not built yet"
+        return "an env name is letters, digits and '_', and does not start with a digit"
     if is_reserved(key) or _DERIVED_UPSTREAM.fullmatch(key):
         return f"{key} is set by sealer-cloud itself"
     return ""
 
 
+def check_text(text: str) -> str:
+    """A text that can be stored and sent: the words of a command line may hold bytes that are no UTF-8."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return "is not UTF-8 text"
+    return ""
+
+
 def check_env_value(value: str) -> str:
     """An env value: plain text, or one whole reference."""
+    if complaint := check_text(value):
+        return complaint
+    if len(value.encode()) > MAX_VALUE:
+        return f"is longer than {MAX_VALUE >> 10} KiB; put it into a file of the image"
     if has_embedded_ref(value):
         return "a reference must be the whole value"
     if value.startswith(("${env:", "${file:")) and value.endswith("}") and ":}" in value:

@@ -8,10 +8,10 @@ from dataclasses import dataclass, replace
 from provisioner.errors import UsageError
 from provisioner.model.accepted import Accepted, AcceptedImage, AcceptedPool
 from provisioner.model.cluster import matches
-from provisioner.model.grammar import BUILT_PROVIDERS, check_data_root
+from provisioner.model.grammar import BUILT_PROVIDERS, check_data_root, check_text
 from provisioner.model.hosts import is_master
 from provisioner.model.ids import ClusterName, parse_cluster_name
-from provisioner.model.imageref import parse_image_ref
+from provisioner.model.imageref import parse_reference
 from provisioner.model.images import ImageRef, PinnedImage
 from provisioner.model.naming import name_hosts
 from provisioner.model.paths import DEFAULT_DATA_ROOT
@@ -29,7 +29,7 @@ def resolve_name(args: UpArgs, files: Clusterfile) -> ClusterName:
     image = args.image or (files.cluster.image if files.cluster else None)
     if not image:
         raise UsageError("no image and no name are given", hint="write `sealer-cloud up IMAGE`, or -f Clusterfile")
-    short = parse_image_ref(image).short_name
+    short = parse_reference(image).short_name
     try:
         return parse_cluster_name(short)
     except UsageError as error:
@@ -121,7 +121,7 @@ class _Words:
         text = self.args.image or self.cluster.image or (self.stored.image.reference if self.stored else None)
         if not text:
             raise UsageError("no image is given", hint="write `sealer-cloud up IMAGE`, or spec.image in a Clusterfile")
-        return parse_image_ref(text)
+        return parse_reference(text)
 
     def provider(self) -> tuple[str, bool]:
         text = self.args.provider or self.infra.provider or (self.stored.provider if self.stored else None)
@@ -141,6 +141,8 @@ class _Words:
 
     def cmd(self) -> tuple[str, ...] | None:
         if self.args.cmd:
+            if any(check_text(word) for word in self.args.cmd):
+                raise UsageError("--cmd is not UTF-8 text")
             return self.args.cmd
         return self.cluster.cmd if "cmd" in self.cluster.said else (self.stored.cmd if self.stored else None)
 

@@ -33,7 +33,8 @@ def _problems(file: str) -> tuple[Problem, ...]:
 
 
 def _near(problem: Problem, expected: dict[str, Any]) -> bool:
-    return abs(problem.line - expected["line"]) <= expected.get("line_tolerance", 0)
+    line, tolerance = int(expected["line"]), int(expected.get("line_tolerance", 0))
+    return abs(problem.line - line) <= tolerance
 
 
 @pytest.mark.parametrize("expected", [*UPSTREAM, *MUTANTS], ids=lambda e: e["file"])

@@ -18,7 +18,7 @@ from provisioner.model.request import Clusterfile, InfraDoc, Pool, UpArgs
 DIGEST = Digest("sha256:" + "0" * 64)
 IMAGE = PinnedImage("etcd:v1", "etcd", DIGEST, "amd64", {}, {}, (), (), 0)
 
-KEYS = (
+KEYS = (  # noqa: SIM905 - reads better
     "apiVersion kind metadata name annotations spec image env cmd dataRoot hosts roles role count cpu dataDisks ips ssh "
     "provider network cidr tags protect masters nodes ipList podCIDR svcCIDR status on << registry data path strategy"
 ).split()

@@ -29,7 +29,7 @@ def _files(cluster: str = "", infra: str = "") -> Clusterfile:
 
 
 def _image(reference: str = "etcd:v1") -> PinnedImage:
-    return PinnedImage(reference, reference.split(":")[0], DIGEST, "amd64", {}, {}, (), (), 0)
+    return PinnedImage(reference, reference.partition(":")[0], DIGEST, "amd64", {}, {}, (), (), 0)
 
 
 def _accept(args: UpArgs, files: Clusterfile = NO_FILES, stored: Accepted | None = None) -> Accepted:
@@ -107,7 +107,7 @@ def test_the_name_comes_from_flag_then_file_then_image(args: UpArgs, cluster: st
         (UpArgs(), "no image"),
         (UpArgs(image="etcd:v1", name="Bad_Name"), "cluster name"),
         (UpArgs(image="my_app:v1"), "--name"),
-        (UpArgs(image="Etcd:v1"), "lower case"),
+        (UpArgs(image="Etcd:v1"), "not allowed"),
         (UpArgs(image="etcd:v1", masters="10.0.0.1,10.0.0.2"), "bare metal is not built yet"),
         (UpArgs(image="etcd:v1", nodes="10.0.0.1-10.0.0.9"), "bare metal is not built yet"),
         (UpArgs(image="etcd:v1", masters="fd00::1"), "bare metal is not built yet"),
@@ -124,6 +124,10 @@ def test_the_name_comes_from_flag_then_file_then_image(args: UpArgs, cluster: st
         (UpArgs(image="etcd:v1", env=("SEALER_CID=b",)), "itself"),
         (UpArgs(image="etcd:v1", env=("A=x${env:B}",)), "whole value"),
         (UpArgs(image="etcd:v1", env=("A=${env:}",)), "names nothing"),
+        (UpArgs(image="etcd:v1", env=("a-b=c",)), "not built yet"),
+        (UpArgs(image="etcd:v1", env=("A=" + "x" * 200_000,)), "100 KiB"),
+        (UpArgs(image="etcd:v1", env=("A=\udcff",)), "UTF-8"),
+        (UpArgs(image="etcd:v1", cmd=("\udcff",)), "UTF-8"),
         (UpArgs(image="etcd:v1", data_root="/etc"), "system"),
         (UpArgs(image="etcd:v1", data_root="x"), "absolute"),
     ],
