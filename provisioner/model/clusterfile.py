@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 
 from provisioner.errors import InvalidFileError, Problem
 from provisioner.model.cluster import RolePlaces, check_cluster_v1, read_cluster
-from provisioner.model.fields import Path, Report, read
+from provisioner.model.fields import MAX_PROBLEMS, Path, Report, read
 from provisioner.model.formats import CONFIG, KINDS, KUBEADM, V1, V2
 from provisioner.model.grammar import did_you_mean
 from provisioner.model.infra import read_infra
@@ -70,7 +70,7 @@ class _Merged:
 def _read_file(name: str, raw: bytes, merged: _Merged) -> Report:
     report = Report(name)
     documents, problems = parse_documents(name, raw)
-    report.problems += problems
+    report.problems += problems[:MAX_PROBLEMS]
     if not documents and not problems:
         report.warnings.append(Problem(name, 1, 1, "", "the file holds no document"))
     first: dict[str, int] = {}

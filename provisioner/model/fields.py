@@ -181,12 +181,15 @@ def _read_items(spec: Items, node: Node, path: Path, report: Report) -> tuple[ob
     if spec.some and not node.items:
         report.problem(node, path, "must not be empty")
     found: list[object] = []
+    seen: set[object] = set()
     for index, item in enumerate(node.items):
         if is_null(item):
             report.problem(item, (*path, index), "is empty")
         elif (value := read(spec.item, item, (*path, index), report)) is not None:
-            if spec.unique and value in found:
+            if spec.unique and value in seen:
                 report.problem(item, (*path, index), f"{value} stands twice")
+            if spec.unique:
+                seen.add(value)
             found.append(value)
     return tuple(found)
 

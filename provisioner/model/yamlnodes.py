@@ -200,7 +200,7 @@ def _explain(error: yaml.MarkedYAMLError, chunk: str, first: int) -> _Refused:
         return _Refused("a tab is used for indentation", first + line, column + 1, "indent with spaces")
     if "nesting depth" in what:
         return _Refused(f"nested deeper than {MAX_DEPTH} levels", first + line, column + 1)
-    if "document start" in what:
+    if "document start" in what and any(before.rstrip() == "..." for before in lines[:line]):
         return _Refused("text after the end of a document ('...')", first + line, column + 1, "begin it with '---'")
     return _Refused(f"not YAML: {what}", first + line, column + 1, _syntax_hint(what, text))
 
