@@ -31,6 +31,11 @@ class Gate:
                 self._running -= 1
                 self._changed.notify_all()
 
+    def open(self) -> None:
+        """Let operations begin again."""
+        with self._changed:
+            self._closed = False
+
     def close(self) -> None:
         """Let no new operation begin; idempotent."""
         with self._changed:

@@ -289,3 +289,5 @@ def test_after_cancel_running_ones_end_and_no_new_one_begins(client, machines):
     go_on.set()
     assert running.result(20).id == "etcd-abcdef"
     assert machines.calls == ["ensure_network etcd-abcdef"]
+    client.stub.Attach(plugin_pb2.PluginAttach(address="127.0.0.1:1"))
+    assert client.create(NETWORK, {"cid": "etcd-bcdefg"})[0] == "etcd-bcdefg", "another engine, another run"
