@@ -121,7 +121,8 @@ class Dropped:
         """Take note of one header's owner, special mode bits and extended attributes."""
         if header.uid or header.gid:
             self._owners[header.uid, header.gid] += 1
-        self._attributes.update(header.xattrs)
+        if header.xattrs:
+            self._attributes.update(header.xattrs)
         if header.mode & ~_MODE and header.kind in {"file", "dir"}:
             self._note_bits(header.mode, path)
 

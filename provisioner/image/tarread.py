@@ -9,6 +9,7 @@ bodies are streamed.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import lru_cache
 from typing import NamedTuple, Protocol
 
 from provisioner.errors import ImageError
@@ -249,6 +250,7 @@ def _name(block: bytes) -> bytes:
     return name
 
 
+@lru_cache(maxsize=4096)  # modes and owners are the same few fields over and over
 def _octal(field: bytes) -> int | None:
     digits = field.strip(b" \0")
     if not digits:
