@@ -27,7 +27,9 @@ def make_host_groups(cluster: str, host: str) -> None:
         for hierarchy in hierarchies:
             _make_tree(hierarchy, cluster, host)
     except OSError as error:
-        raise PreconditionError(f"cannot make cgroup {cluster}: {error}", hint="run this as root, outside a container") from error
+        raise PreconditionError(
+            f"cannot make cgroup {cluster}: {error}", hint="run this as root, outside a container"
+        ) from error
 
 
 def _make_tree(hierarchy: Hierarchy, cluster: str, host: str) -> None:
@@ -68,14 +70,18 @@ def remove_groups(path: str) -> None:
     """
     if wait_for(lambda: _gone(path), KILL_SECONDS) is None:
         left = ", ".join(str(p) for p in sorted(pids(path))) or "none"
-        raise ProviderError(f"cgroup {path} cannot be removed", hint="run the same command again", evidence=f"pids: {left}")
+        raise ProviderError(
+            f"cgroup {path} cannot be removed", hint="run the same command again", evidence=f"pids: {left}"
+        )
 
 
 def kill(path: str) -> None:
     """End every process below a cgroup path. Raises ProviderError when one stays for 15 s."""
     if wait_for(lambda: _killed(path), KILL_SECONDS) is None:
         left = ", ".join(str(p) for p in sorted(pids(path)))
-        raise ProviderError(f"processes of {path} do not end", hint="they may wait for a disk", evidence=f"pids: {left}")
+        raise ProviderError(
+            f"processes of {path} do not end", hint="they may wait for a disk", evidence=f"pids: {left}"
+        )
 
 
 def _gone(path: str) -> bool | None:

@@ -89,7 +89,9 @@ def make_disk(place: Place, inputs: HostInputs, address: str, machine_id: str, s
         write_host_record(place, record)
         half_made.rename(disk)
     except OSError as error:
-        raise PreconditionError(f"cannot write the disk of {inputs.name}: {error}", hint="is there space left?") from error
+        raise PreconditionError(
+            f"cannot write the disk of {inputs.name}: {error}", hint="is there space left?"
+        ) from error
     return record
 
 

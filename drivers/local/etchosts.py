@@ -65,14 +65,14 @@ def _rewrite(lines: Sequence[tuple[str, str]]) -> bool:
 def _replace(data: bytes, mode: int) -> bool:
     try:
         with suppress(FileNotFoundError):
-            os.unlink(TEMPORARY)
+            os.unlink(TEMPORARY)  # noqa: PTH108 - see the docstring of _rewrite
         descriptor = os.open(TEMPORARY, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
         try:
             os.write(descriptor, data)
             os.fchmod(descriptor, mode)
         finally:
             os.close(descriptor)
-        os.rename(TEMPORARY, PATH)
+        os.rename(TEMPORARY, PATH)  # noqa: PTH104
     except OSError:
         return False
     return True

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
 
 CGROUP_ROOT = "/sys/fs/cgroup"
 CPUSET_FILES = ("cpuset.cpus", "cpuset.mems")
 
 
-@dataclass(frozen=True)
 class Hierarchy:
-    """One mounted hierarchy: where, whether it is version 2, and the option that mounts the same one again."""
+    """One mounted hierarchy: where, whether it is version 2, and the option that mounts the same one again.
 
-    mountpoint: str
-    unified: bool
-    option: str
+    No dataclass: importing that module would take longer than all the rest of a host's boot code.
+    """
+
+    __slots__ = ("mountpoint", "option", "unified")
+
+    def __init__(self, mountpoint: str, unified: bool, option: str) -> None:  # noqa: FBT001 - a plain record
+        self.mountpoint = mountpoint
+        self.unified = unified
+        self.option = option
 
     @property
     def name(self) -> str:
@@ -31,7 +35,9 @@ def parse_hierarchies(mountinfo: str) -> tuple[Hierarchy, ...]:
         mountpoint, kind = left.split(" ")[4], right.split(" ")[0]
         if kind not in {"cgroup", "cgroup2"} or not f"{mountpoint}/".startswith(f"{CGROUP_ROOT}/"):
             continue
-        found[mountpoint] = Hierarchy(mountpoint, kind == "cgroup2", _option(right.split(" ")[2]) if kind == "cgroup" else "")
+        found[mountpoint] = Hierarchy(
+            mountpoint, kind == "cgroup2", _option(right.split(" ")[2]) if kind == "cgroup" else ""
+        )
     return tuple(found[m] for m in sorted(found))
 
 
@@ -43,7 +49,7 @@ def _option(super_options: str) -> str:
 
 
 def read_hierarchies() -> tuple[Hierarchy, ...]:
-    """This machine's hierarchies."""
+    """The hierarchies of the machine we run on."""
     with open("/proc/self/mountinfo", encoding="utf-8", errors="replace") as file:
         return parse_hierarchies(file.read())
 

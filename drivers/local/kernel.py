@@ -30,7 +30,7 @@ def _check(result: int, what: str) -> None:
 
 
 def mount(source: str, target: str, kind: str | None, flags: int = 0, data: str = "") -> None:
-    """mount(2). Raises OSError naming kind and target."""
+    """Mount a file system. Raises OSError naming kind and target."""
     result = _LIBC.mount(
         os.fsencode(source),
         os.fsencode(target),
@@ -66,7 +66,7 @@ def setns(path: str, kind: int) -> None:
 
 
 def pivot_root(new: str, old: str) -> None:
-    """pivot_root(2): `new` becomes the root of this mount namespace. Raises OSError."""
+    """Make `new` the root of this mount namespace. Raises OSError."""
     _check(_LIBC.pivot_root(os.fsencode(new), os.fsencode(old)), f"pivot_root {new}")
 
 

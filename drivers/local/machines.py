@@ -11,14 +11,15 @@ from __future__ import annotations
 import os
 
 from drivers.local import processes
-from drivers.local.cgroups import kill
+from drivers.local.cgroups import kill, remove_groups
 from drivers.local.defaults import default_paths
 from drivers.local.disk import checked_login, make_disk
 from drivers.local.etchosts import update_hosts
 from drivers.local.locks import folder_lock
+from drivers.local.look import find_clusters, leftovers
 from drivers.local.names import LocalPaths, Place, checked_host, place_of
 from drivers.local.network import choose_subnet, ensure_port, ensure_switch, remove_switch
-from drivers.local.remove import remove_host, remove_parents, remove_tree
+from drivers.local.remove import remove_host, remove_parents, remove_tree, wait_until_reaped
 from drivers.local.sshd import find_sshd
 from drivers.local.state import (
     HostInputs,
@@ -32,7 +33,9 @@ from drivers.local.state import (
     write_network_record,
 )
 from drivers.local.subnets import address_of, gateway_of, slot_conflict
+from drivers.local.sweep import sweep
 from provisioner.errors import PreconditionError, ProviderError, UsageError
+from provisioner.files import private_folder
 from provisioner.model.ids import ClusterId, HostName
 
 __all__ = [
@@ -43,9 +46,12 @@ __all__ = [
     "delete_network",
     "ensure_host",
     "ensure_network",
+    "find_clusters",
+    "leftovers",
     "read_host",
     "read_network",
     "start_host",
+    "sweep",
 ]
 
 
@@ -60,7 +66,9 @@ def ensure_network(cid: ClusterId, cidr: str | None = None, paths: LocalPaths | 
             state = NetworkState(cid, str(subnet), gateway_of(subnet))
             write_network_record(place, state)
         elif cidr is not None and cidr != state.cidr:
-            raise UsageError(f"the network of {cid} is {state.cidr}, not {cidr}", hint="remove the cluster to change it")
+            raise UsageError(
+                f"the network of {cid} is {state.cidr}, not {cidr}", hint="remove the cluster to change it"
+            )
         _ensure_switch(place, state)
         return state
 
@@ -80,6 +88,8 @@ def delete_network(cid: ClusterId, paths: LocalPaths | None = None) -> None:
             if left := host_names(place):
                 raise ProviderError(f"{cid} still has hosts: {', '.join(left)}", hint="remove them first")
             remove_switch(place)
+            remove_groups(place.cgroup)
+            wait_until_reaped(place)
             remove_tree(place.run)
             remove_tree(place.folder)
         remove_parents(place.paths)
@@ -96,7 +106,9 @@ def ensure_host(inputs: HostInputs, paths: LocalPaths | None = None) -> HostStat
         if not there:
             raise ProviderError(f"{inputs.name} was removed while it was made", host=inputs.name)
         record = _adopt(place, inputs) or _make(place, network, inputs)
-        return _start(place, network, record)
+        _start(place, network, record)
+    _tell_names(place)
+    return record.state(running=True)
 
 
 def _reserve(place: Place, inputs: HostInputs) -> NetworkState:
@@ -109,8 +121,9 @@ def _reserve(place: Place, inputs: HostInputs) -> NetworkState:
         if other := slot_conflict(slots, inputs.name, inputs.slot):
             raise UsageError(f"slot {inputs.slot} of {inputs.name} belongs to {other}")
         _ensure_switch(place, network)
-        with folder_lock(place.hosts_folder, make=True), folder_lock(place.host_folder(inputs.name), make=True):
-            return network
+        private_folder(place.hosts_folder)
+        private_folder(place.host_folder(inputs.name))
+        return network
 
 
 def _adopt(place: Place, inputs: HostInputs) -> HostRecord | None:
@@ -153,18 +166,24 @@ def start_host(cid: ClusterId, name: HostName, paths: LocalPaths | None = None) 
         record = read_host_record(place, name)
         if record is None:
             raise PreconditionError(f"{name} of {cid} has no disk", hint="make the host first")
-        return _start(place, network, record)
+        _start(place, network, record)
+    _tell_names(place)
+    return record.state(running=True)
 
 
-def _start(place: Place, network: NetworkState, record: HostRecord) -> HostState:
+def _start(place: Place, network: NetworkState, record: HostRecord) -> None:
     if not processes.is_running(place, record.name):
         kill(f"{place.cgroup}/{record.name}")
         ensure_port(place, network, record)
         processes.start(place, record)
     processes.wait_for_ssh(place, record)
-    with folder_lock(place.folder):
-        update_hosts(place)
-    return record.state(running=True)
+
+
+def _tell_names(place: Place) -> None:
+    """Never while a host's lock is held: the order is records, cluster, host."""
+    with folder_lock(place.folder) as there:
+        if there:
+            update_hosts(place)
 
 
 def delete_host(cid: ClusterId, name: HostName, paths: LocalPaths | None = None) -> None:
@@ -172,9 +191,7 @@ def delete_host(cid: ClusterId, name: HostName, paths: LocalPaths | None = None)
     place = _place(cid, paths)
     with folder_lock(place.host_folder(checked_host(name))):
         remove_host(place, name)
-    with folder_lock(place.folder) as there:
-        if there:
-            update_hosts(place)
+    _tell_names(place)
 
 
 def _place(cid: ClusterId, paths: LocalPaths | None) -> Place:

@@ -54,7 +54,8 @@ def ensure_netns(path: Path, marker: Path) -> None:
         in_own_thread(lambda: _keep_new(path), f"network namespace {path.name}")
     except OSError as error:
         raise PreconditionError(
-            f"cannot make network namespace {path.name}: {error}", hint="run this as root (CAP_SYS_ADMIN, CAP_NET_ADMIN)"
+            f"cannot make network namespace {path.name}: {error}",
+            hint="run this as root (CAP_SYS_ADMIN, CAP_NET_ADMIN)",
         ) from error
 
 

@@ -17,7 +17,6 @@ from drivers.local.subnets import (
     checked_subnet,
     conflict,
     free_subnet,
-    gateway_of,
     parse_routes,
     parse_subnet,
     with_prefix,

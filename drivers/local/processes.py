@@ -37,7 +37,9 @@ def start(place: Place, host: HostRecord) -> None:
             (run / folder).mkdir(parents=True, exist_ok=True, mode=0o700)
         _launch(place, host.name, _command(place, host, run))
     except OSError as error:
-        raise PreconditionError(f"cannot start {host.name}: {error}", hint="is util-linux (unshare) installed?") from error
+        raise PreconditionError(
+            f"cannot start {host.name}: {error}", hint="is util-linux (unshare) installed?"
+        ) from error
 
 
 def _command(place: Place, host: HostRecord, run: Path) -> list[str]:
@@ -155,5 +157,3 @@ def _answers(place: Place, host: HostRecord) -> bool | None:
             return True
     except OSError:
         return None
-
-

@@ -13,6 +13,8 @@ from pathlib import Path
 from types import TracebackType
 
 from drivers.local import cgroups
+from drivers.local.locks import wait_for
+from drivers.local.look import mounts_below, unreaped
 from drivers.local.names import LocalPaths, Place
 from drivers.local.network import NETNS_MARKER, remove_port
 from drivers.local.state import read_host_record
@@ -23,6 +25,8 @@ _GET_FLAGS, _SET_FLAGS = 0x80086601, 0x40086602
 _UNDELETABLE = 0x10 | 0x20
 """FS_IMMUTABLE_FL and FS_APPEND_FL: what `chattr +i` inside a host leaves on its disk."""
 
+REAP_SECONDS = 3.0
+
 
 def remove_host(place: Place, name: HostName) -> None:
     """Take one host away but for its name in others' files; idempotent. Call it holding the host's lock."""
@@ -30,6 +34,14 @@ def remove_host(place: Place, name: HostName) -> None:
     remove_port(place, name, _slot(place, name))
     remove_tree(place.run / name)
     remove_tree(place.host_folder(name))
+
+
+def wait_until_reaped(place: Place) -> None:
+    """Give this machine's init a moment to take note of ended supervisors, so that a look finds none; 3 s at most.
+
+    They are nobody's children but init's, so nothing else can remove them; one that takes longer is no error.
+    """
+    wait_for(lambda: None if unreaped(place) else True, REAP_SECONDS, pause=0.01)
 
 
 def _slot(place: Place, name: HostName) -> int | None:
@@ -53,19 +65,6 @@ def remove_tree(folder: Path) -> None:
         raise ProviderError(f"cannot remove {folder}: {error}", hint="run the same command again") from error
 
 
-def mounts_below(folder: Path) -> tuple[str, ...]:
-    """Mount points at or below a folder, in this process's mount namespace."""
-    lines = Path("/proc/self/mountinfo").read_text("utf-8", "surrogateescape").splitlines()
-    points = (_unescape(line.split(" ")[4]) for line in lines)
-    return tuple(p for p in points if p == str(folder) or p.startswith(f"{folder}/"))
-
-
-def _unescape(text: str) -> str:
-    for code, character in (("\\040", " "), ("\\011", "\t"), ("\\012", "\n"), ("\\134", "\\")):
-        text = text.replace(code, character)
-    return text
-
-
 def _retry_without_flags(
     function: Callable[..., object],
     path: str,
@@ -77,7 +76,7 @@ def _retry_without_flags(
     if not isinstance(error, PermissionError) or function not in {os.unlink, os.rmdir}:
         raise error
     # shutil walks by descriptor and tells the full path; it lies in a folder that only root may enter.
-    for target in (os.path.dirname(path), path):
+    for target in (str(Path(path).parent), path):
         _clear_flags(target)
     function(path)
 

@@ -94,7 +94,15 @@ def inside_tree(ldd: str, tree: Path) -> frozenset[str]:
 def _download(packages: Path) -> None:
     command = [
         *("apt-get", "install", "--download-only", "--no-install-recommends", "-y", "-q"),
-        *("-o", f"Dir::Cache::archives={packages}", "-o", "Debug::NoLocking=1", "-o", "APT::Sandbox::User=root", PACKAGE),
+        *(
+            "-o",
+            f"Dir::Cache::archives={packages}",
+            "-o",
+            "Debug::NoLocking=1",
+            "-o",
+            "APT::Sandbox::User=root",
+            PACKAGE,
+        ),
     ]
     try:
         _run(command)
@@ -117,12 +125,21 @@ def _run(command: Sequence[str], library_path: Sequence[str] = ()) -> str:
     try:
         # `env` adds to what we inherit: a proxy for the package registry may stand there.
         done = subprocess.run(
-            ["env", *settings, *command], stdin=subprocess.DEVNULL, capture_output=True, timeout=300, check=False, text=True
+            ["env", *settings, *command],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            timeout=300,
+            check=False,
+            text=True,
         )
     except (OSError, subprocess.TimeoutExpired) as error:
-        raise PreconditionError(f"{command[0]} cannot be run: {error}", hint="install openssh-server by hand") from error
+        raise PreconditionError(
+            f"{command[0]} cannot be run: {error}", hint="install openssh-server by hand"
+        ) from error
     if done.returncode != 0:
         raise PreconditionError(
-            f"{command[0]} failed ({done.returncode})", hint="is a package registry reachable?", evidence=done.stderr[-2000:]
+            f"{command[0]} failed ({done.returncode})",
+            hint="is a package registry reachable?",
+            evidence=done.stderr[-2000:],
         )
     return done.stdout

@@ -130,7 +130,9 @@ def _read(path: Path) -> dict[str, object] | None:
     except FileNotFoundError:
         return None
     except (OSError, ValueError) as error:
-        raise PreconditionError(f"{path} cannot be read: {error}", hint="remove this cluster and make it again") from error
+        raise PreconditionError(
+            f"{path} cannot be read: {error}", hint="remove this cluster and make it again"
+        ) from error
     if not isinstance(raw, dict):
         raise PreconditionError(f"{path} is no record of ours", hint="remove this cluster and make it again")
     version = raw.get("schemaVersion")

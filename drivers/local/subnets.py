@@ -20,7 +20,9 @@ def parse_subnet(text: str) -> IPv4Network:
     try:
         network = IPv4Network(text)
     except ValueError as error:
-        raise UsageError(f"network.cidr: {text!r} is no IPv4 subnet ({error})", hint="write it like 10.9.8.0/24") from error
+        raise UsageError(
+            f"network.cidr: {text!r} is no IPv4 subnet ({error})", hint="write it like 10.9.8.0/24"
+        ) from error
     if not LARGEST <= network.prefixlen <= SMALLEST:
         raise UsageError(f"network.cidr: {text} must be between /{LARGEST} and /{SMALLEST}")
     if not network.is_private or network.is_loopback or network.is_link_local:
@@ -75,7 +77,8 @@ def free_subnet(taken: Sequence[IPv4Network], routes: Sequence[IPv4Network]) -> 
             if conflict(network, (*taken, *used)) is None:
                 return network
     raise CapacityError(
-        "no subnet of 10.213.0.0/16 is free on this machine", hint="remove a cluster, or set network.cidr in the Infra document"
+        "no subnet of 10.213.0.0/16 is free on this machine",
+        hint="remove a cluster, or set network.cidr in the Infra document",
     )
 
 
@@ -83,7 +86,9 @@ def checked_subnet(network: IPv4Network, taken: Sequence[IPv4Network], routes: S
     """A subnet that was asked for, if it is free. Raises UsageError naming what is in the way."""
     other = conflict(network, (*taken, *(r for r in routes if r.prefixlen >= LARGEST)))
     if other is not None:
-        raise UsageError(f"network.cidr: {network} overlaps {other}, which this machine uses", hint="choose another subnet")
+        raise UsageError(
+            f"network.cidr: {network} overlaps {other}, which this machine uses", hint="choose another subnet"
+        )
     return network
 
 

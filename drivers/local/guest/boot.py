@@ -6,7 +6,6 @@ Started by a supervisor as `python -I -S -c STUB CODE DISK RUN NAME NETNS CGROUP
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
 
 from drivers.local.guest import seccomp
 from drivers.local.guest.mounts import mount_root, mount_system
@@ -28,6 +27,7 @@ from drivers.local.kernel import (
 )
 
 FAILED = 99
+INIT = "/run/.init"
 ENVIRONMENT = {
     "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
     "HOME": "/root",
@@ -37,15 +37,17 @@ ENVIRONMENT = {
 }
 
 
-@dataclass(frozen=True)
 class Guest:
     """One host: its disk, its run folder (with the mount points `root` and `mask`), name, network, cgroup path."""
 
-    disk: str
-    run: str
-    name: str
-    netns: str
-    cgroup: str
+    __slots__ = ("cgroup", "disk", "name", "netns", "run")
+
+    def __init__(self, disk: str, run: str, name: str, netns: str, cgroup: str) -> None:
+        self.disk = disk
+        self.run = run
+        self.name = name
+        self.netns = netns
+        self.cgroup = cgroup
 
 
 def boot(guest: Guest, init: str) -> None:
@@ -68,7 +70,9 @@ def boot(guest: Guest, init: str) -> None:
     if not seccomp.install():
         os.write(2, b"note: no call filter for this processor; swap, modules and clock are not protected\n")
     reset_signals()  # the process that started us may have ignored some, and a shell cannot trap those
-    os.execve("/bin/sh", ["init", "-c", init, "init"], ENVIRONMENT)  # noqa: S606 - pid 1 replaces itself
+    with open(INIT, "w", encoding="ascii") as file:
+        file.write(init)
+    os.execve("/bin/sh", ["init", INIT], ENVIRONMENT)  # noqa: S606 - pid 1 replaces itself
 
 
 def _join_fresh(hierarchy: Hierarchy, path: str) -> None:

@@ -1,0 +1,50 @@
+"""The local provider behind the seam that every provider keeps."""
+
+from __future__ import annotations
+
+from typing import cast
+
+from drivers.local import look, sweep
+from drivers.local.checks import check_machine
+from drivers.local.defaults import default_paths
+from drivers.local.names import LocalPaths
+from drivers.local.spec import LocalSpec, parse_local
+from provisioner.model.accepted import Accepted
+from provisioner.model.driver import Check, FoundCluster, OutputSink
+from provisioner.model.ids import ClusterId, ClusterName, RunId
+
+
+class LocalDriver:
+    """Hosts on this machine; `paths` is where they lie (None: the usual folders)."""
+
+    name = look.PROVIDER
+
+    def __init__(self, paths: LocalPaths | None = None) -> None:
+        self._paths = paths or default_paths()
+
+    def parse_spec(self, accepted: Accepted) -> LocalSpec:
+        """Subnet and hosts of the request. Raises UsageError naming a key that local hosts cannot serve."""
+        return parse_local(accepted)
+
+    def check(self) -> tuple[Check, ...]:
+        """What this machine lacks; reads only."""
+        return check_machine(self._paths)
+
+    def declare(self, spec: object, cid: ClusterId, run: RunId, intent: object, sink: OutputSink) -> list[object]:
+        """Declare network and hosts inside a Pulumi program; one output per host."""
+        from drivers.local.resources import declare
+        from pulumi_sealer import Intent
+
+        return list(declare(cast("LocalSpec", spec), cid, run, cast("Intent", intent), sink))
+
+    def find(self, name: ClusterName | None) -> tuple[FoundCluster, ...]:
+        """Clusters on this machine by records, cgroups and links."""
+        return look.find_clusters(name, self._paths)
+
+    def leftovers(self, cid: ClusterId) -> tuple[str, ...]:
+        """What is there of a cluster: processes, namespaces, links, routes, mounts, loop devices, cgroups, folders."""
+        return look.leftovers(cid, self._paths)
+
+    def sweep(self, cid: ClusterId) -> tuple[str, ...]:
+        """Remove all of a cluster by its cid alone; idempotent."""
+        return sweep.sweep(cid, self._paths)

@@ -1,0 +1,108 @@
+"""A look at this machine from outside: all that a local cluster could leave behind, without asking the product.
+
+Other clusters may come and go meanwhile (other tests on the same machine): what carries another cluster's mark is left
+out, and so are the folders that clusters share, while there is another cluster.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import socket
+import subprocess
+from collections.abc import Iterable
+from contextlib import suppress
+from pathlib import Path
+
+MARK = re.compile(r"(?:\bsc-|\bsealer-cloud-[a-z0-9-]+-)(?P<short>[a-z2-7]{6})(?![a-z0-9])")
+SHARED = ("netns", "sealer-cloud")
+SYSCTLS = (
+    "fs/file-max",
+    "fs/inotify/max_user_instances",
+    "kernel/hostname",
+    "kernel/panic",
+    "kernel/pid_max",
+    "kernel/sysrq",
+    "net/ipv4/ip_forward",
+    "vm/max_map_count",
+    "vm/overcommit_memory",
+    "vm/panic_on_oom",
+    "vm/swappiness",
+)
+
+Look = dict[str, list[str]]
+
+
+def look(cid: str) -> Look:
+    """What is there, by kind, but for what carries the mark of a cluster other than `cid`."""
+    seen = {
+        "processes": _processes(),
+        "namespaces": _names(Path("/run/netns")),
+        "links": [link["ifname"] for link in _ip("link")],
+        "routes": _routes(),
+        "mounts": [line.split(" ")[4] for line in Path("/proc/self/mountinfo").read_text().splitlines()],
+        "cgroups": [str(p) for p in Path("/sys/fs/cgroup").glob("**/sealer-cloud-*")],
+        "root controllers": [p.read_text() for p in Path("/sys/fs/cgroup").glob("**/cgroup.subtree_control")][:1],
+        "loops": _loops(),
+        "run": _names(Path("/run")) + _clusters(Path("/run/sealer-cloud/local")),
+        "var/lib": _names(Path("/var/lib")) + _clusters(Path("/var/lib/sealer-cloud/local")),
+        "sysctls": [f"{n}={_text(Path('/proc/sys', n))}" for n in SYSCTLS],
+        "hostname": [socket.gethostname()],
+        "swaps": Path("/proc/swaps").read_text().splitlines(),
+        "modules": sorted(line.split()[0] for line in _text(Path("/proc/modules")).splitlines()),
+    }
+    strangers = {s for lines in seen.values() for line in lines for s in _shorts(line)} - {cid[-6:]}
+    return {kind: sorted(_kept(lines, strangers)) for kind, lines in seen.items()}
+
+
+def _kept(lines: Iterable[str], strangers: set[str]) -> list[str]:
+    shared = SHARED if strangers else ()
+    return [line for line in lines if not _shorts(line) & strangers and line not in shared and "made-netns" not in line]
+
+
+def _shorts(line: str) -> set[str]:
+    return {match["short"] for match in MARK.finditer(line)}
+
+
+def _processes() -> list[str]:
+    found = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            words = (folder / "cmdline").read_bytes().decode(errors="replace").split("\0")
+            marks = [w for w in words if w.startswith("sealer-cloud-") and MARK.fullmatch(w)]
+            marks += re.findall(r"sealer-cloud-[^/\n]+", (folder / "cgroup").read_text())
+            if marks:
+                found.append(f"{folder.name} {marks[0]}")
+    return found
+
+
+def _clusters(folder: Path) -> list[str]:
+    return [f"sealer-cloud-{name}" for name in _names(folder)]
+
+
+def _routes() -> list[str]:
+    routes = (r for v in ("-4", "-6") for r in _ip(v, "route", "show", "table", "all"))
+    return [f"{r.get('dst')} {r.get('dev')}" for r in routes]
+
+
+def _loops() -> list[str]:
+    return [_text(p) for p in Path("/sys/block").glob("loop*/loop/backing_file")]
+
+
+def _names(folder: Path) -> list[str]:
+    try:
+        return [p.name for p in folder.iterdir()]
+    except FileNotFoundError:
+        return []
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text().strip()
+    except OSError:
+        return ""
+
+
+def _ip(*words: str) -> list[dict[str, str]]:
+    done = subprocess.run(["ip", "-j", *words], capture_output=True, text=True, check=True)
+    return json.loads(done.stdout or "[]")
