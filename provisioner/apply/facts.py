@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from provisioner.apply.output import last_line, to_text
@@ -117,7 +117,7 @@ def _to_facts(reply: Mapping[str, bytes], text: Mapping[str, str], host: HostNam
     )
 
 
-def _digests(names: Iterable[str]) -> Iterable[Digest]:
+def _digests(names: Iterable[str]) -> Iterator[Digest]:
     for name in names:
         try:
             yield parse_digest(f"sha256:{name}")
@@ -149,4 +149,6 @@ def parse_outputs(text: str) -> dict[str, Value]:
 
 def show_outputs(outputs: Mapping[str, Value]) -> dict[str, str]:
     """Outputs for a person or JSON: secrets as `***`."""
-    return {key: "***" if isinstance(value, Secret) else to_text(reveal(value).encode()) for key, value in outputs.items()}
+    return {
+        key: "***" if isinstance(value, Secret) else to_text(reveal(value).encode()) for key, value in outputs.items()
+    }

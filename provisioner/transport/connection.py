@@ -36,9 +36,7 @@ class Connection(Protocol):
 
     name: HostName
 
-    async def run(
-        self, argv: Argv, *, stdin: bytes = b"", timeout: float, limit: int = OUTPUT_LIMIT
-    ) -> CommandResult:
+    async def run(self, argv: Argv, *, stdin: bytes = b"", timeout: float, limit: int = OUTPUT_LIMIT) -> CommandResult:
         """Run a command to its end. Raises DeadlineError after `timeout` seconds, HostError when it cannot start."""
 
     async def send(

@@ -35,7 +35,9 @@ def parse_host_key(text: str, host: str) -> str:
     except (IndexError, binascii.Error):
         good = False
     if not good:
-        raise HostError(f"the pinned key of {host} is no public key", host=host, hint="it must read `ssh-ed25519 AAAA…`")
+        raise HostError(
+            f"the pinned key of {host} is no public key", host=host, hint="it must read `ssh-ed25519 AAAA…`"
+        )
     return f"{words[0]} {words[1]}"
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 from types import TracebackType
+from typing import Self
 
 from provisioner.errors import HostError, HostKeyError
 from provisioner.model.clock import Clock
@@ -88,7 +89,7 @@ class HostSet:
         self._open.clear()
         await asyncio.gather(*(c.close() for c in connections), return_exceptions=True)
 
-    async def __aenter__(self) -> HostSet:
+    async def __aenter__(self) -> Self:
         return self
 
     async def __aexit__(

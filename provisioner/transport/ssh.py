@@ -114,9 +114,7 @@ class SshConnection:
         self._connection = connection
         self._sessions = asyncio.Semaphore(SESSIONS)
 
-    async def run(
-        self, argv: Argv, *, stdin: bytes = b"", timeout: float, limit: int = OUTPUT_LIMIT
-    ) -> CommandResult:
+    async def run(self, argv: Argv, *, stdin: bytes = b"", timeout: float, limit: int = OUTPUT_LIMIT) -> CommandResult:
         """See Connection.run."""
         async with self._sessions:
             try:

@@ -1,0 +1,165 @@
+"""Stage 2 as verbs: read hosts, check them, do a plan on them, say goodbye. Knows no engine and no provider."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from provisioner.apply import preflight as checks
+from provisioner.apply.context import RunContext
+from provisioner.apply.env import EnvItems, derived_env, peers_of, script_env, user_env
+from provisioner.apply.env import Phase as Why
+from provisioner.apply.execute import run_plan
+from provisioner.apply.facts import Reading, read_all, read_look
+from provisioner.apply.output import last_line
+from provisioner.apply.perform import Performer
+from provisioner.apply.settle import settle_runs
+from provisioner.apply.wire import parse_reply, render_env
+from provisioner.errors import SealerError
+from provisioner.events import Phase, PhaseDone, PhaseStarted, Warned
+from provisioner.model.accepted import Accepted
+from provisioner.model.facts import FactMap, HostFacts, Unreadable
+from provisioner.model.hosts import Inventory, is_master
+from provisioner.model.ids import CLUSTER_SCOPE, ClusterId, ClusterName, HostName, StepId, step_id
+from provisioner.model.paths import HostPaths
+from provisioner.model.plan import ApplyPlan
+from provisioner.model.report import ApplyReport, HostStatus
+from provisioner.model.secret import Value
+from provisioner.model.steps import RunScript, Step, StepKind, StepState
+from provisioner.transport.hostset import HostSet
+
+PREFLIGHT = "scripts/preflight.sh"
+PREFLIGHT_SECONDS = 60
+REMOVE = "scripts/remove.sh"
+REMOVE_SECONDS = 60.0
+
+Envs = Mapping[HostName, EnvItems]
+
+
+@dataclass(frozen=True, slots=True)
+class EnvSource:
+    """What the env of scripts is made of: the image's ENV, the cluster's values, the pools' values by pool name."""
+
+    accepted: Accepted
+    image: Mapping[str, str]
+    values: Mapping[str, Value]
+    pool_values: Mapping[str, Mapping[str, Value]]
+
+
+def host_paths(accepted: Accepted, cid: ClusterId) -> HostPaths:
+    """Where the cluster lies on its hosts."""
+    return HostPaths(ClusterName(accepted.cluster), cid, accepted.data_root)
+
+
+def look_envs(source: EnvSource, inventory: Inventory) -> Envs:
+    """The env of scripts that only look (health.sh, preflight.sh) or say goodbye, for every wanted host with a machine."""
+    peers = {peer.name: peer for peer in peers_of(source.accepted.wanted, inventory)}
+    paths = host_paths(source.accepted, inventory.cid)
+    envs = {}
+    for host in source.accepted.wanted:
+        if host.name in peers:
+            user = user_env(source.image, source.values, source.pool_values.get(host.pool, {}))
+            derived = derived_env(peers[host.name], Why.CREATE, paths, tuple(peers.values()))
+            envs[host.name] = script_env(derived, user)
+    return envs
+
+
+async def read_hosts(hosts: HostSet, reading: Reading) -> FactMap:
+    """Read every host once, at the same time; writes nothing. Raises PreconditionError (12) for a bad ledger."""
+    return await read_all(hosts, reading)
+
+
+async def settle(hosts: HostSet, facts: FactMap, reading: Reading, context: RunContext) -> FactMap:
+    """Wait for what an earlier run left running on the hosts and have its end recorded; then those are read again.
+
+    Needs the cluster's lock. Raises DeadlineError (11) when such a step does not end.
+    """
+    return await settle_runs(hosts, facts, reading, context)
+
+
+async def preflight(hosts: HostSet, facts: FactMap, context: RunContext, envs: Envs) -> None:
+    """Check all hosts, then run the image's preflight.sh on those that get this image; nothing is laid yet.
+
+    Raises UsageError (3) a host is somebody else's, PreconditionError (12) all lacks of all hosts, ImageError (4).
+    """
+    context.events(PhaseStarted(Phase.PREFLIGHT, len(facts)))
+    began = context.clock.monotonic()
+    image, changeset = context.archives.image, context.archives.changeset
+    checks.check_all(facts, image, changeset)
+    script = changeset.texts.get(PREFLIGHT)
+    if script is not None:
+        fresh = [n for n, f in facts.items() if isinstance(f, HostFacts) and image.digest not in f.digests]
+        performer = Performer(hosts, context)
+        said = await asyncio.gather(*(_probe(performer, name, envs.get(name, ()), script) for name in fresh))
+        checks.refuse_lacks(dict(zip(fresh, said, strict=True)))
+    context.events(PhaseDone(Phase.PREFLIGHT, f"{len(facts)} of {len(facts)}", context.clock.monotonic() - began))
+    context.failpoint("preflight-done")
+
+
+async def _probe(performer: Performer, host: HostName, env: EnvItems, script: bytes) -> list[str]:
+    lines = render_env(env)
+    result = await performer.call(host, "probe", PREFLIGHT_SECONDS, len(lines), stdin=lines + script)
+    reply = parse_reply(result.stdout, host)
+    look = read_look(reply)
+    if look is None or look.rc == 0:
+        return []
+    said = last_line(performer.context.masker.mask(reply["health_tail"]))
+    return [f"{PREFLIGHT} says no (exit status {look.rc}): {said or 'without a word'}"]
+
+
+async def apply(plan: ApplyPlan, hosts: HostSet, context: RunContext) -> ApplyReport:
+    """Do the plan. Raises as `run_plan` does."""
+    return await run_plan(plan, hosts, context)
+
+
+def read_status(inventory: Inventory, facts: FactMap) -> tuple[HostStatus, ...]:
+    """Every host in one line of `status`. Steps are counted as the ledger knows them."""
+    return tuple(
+        replace(_status(facts.get(host.name)), name=host.name, address=host.address, roles=host.roles)
+        for host in inventory.hosts
+    )
+
+
+def _status(facts: HostFacts | Unreadable | None) -> HostStatus:
+    empty = HostStatus(HostName(""), "", (), "unreachable", "", 0, 0)
+    if facts is None:
+        return empty
+    if isinstance(facts, Unreadable):
+        return replace(empty, state="stopped" if facts.stopped else "unreachable", line=facts.reason)
+    steps = {entry.step for entry in facts.ledger.entries}
+    records = [facts.ledger.record(StepId(step)) for step in steps]
+    done = sum(r.last_done is not None and r.last_failed is None and r.open_intent is None for r in records)
+    state, line = _state(facts)
+    return replace(empty, state=state, line=line, done=done, total=len(records))
+
+
+def _state(facts: HostFacts) -> tuple[str, str]:
+    if facts.health is None:
+        return ("laid" if facts.current else "empty"), ""
+    words = {0: "healthy", 75: "starting"}
+    return words.get(facts.health.rc, "unhealthy"), facts.health.line
+
+
+async def remove_hooks(hosts: HostSet, facts: FactMap, envs: Envs, context: RunContext) -> None:
+    """Run remove.sh on the first master that answers, within 60 s. What goes wrong is a warning: the machines go anyway."""
+    first = _first_master(hosts, facts)
+    if first is None:
+        context.events(Warned("no master answers, so scripts/remove.sh was not run"))
+        return
+    identity = step_id(CLUSTER_SCOPE, StepKind.REMOVE, "remove.sh")
+    action = RunScript(REMOVE, (), tuple(envs.get(first, ())), REMOVE_SECONDS)
+    step = Step(identity, first, StepKind.REMOVE, "remove.sh", StepState.NEW, "", action)
+    try:
+        async with asyncio.timeout(REMOVE_SECONDS + context.patience.grace):
+            await Performer(hosts, context).perform(step)
+    except (SealerError, TimeoutError) as error:
+        text = error.message if isinstance(error, SealerError) else "it took too long"
+        context.events(Warned(f"scripts/remove.sh on {first}: {text}", hint="the machines are removed all the same"))
+
+
+def _first_master(hosts: HostSet, facts: FactMap) -> HostName | None:
+    for host in hosts.inventory.hosts:
+        if is_master(host.roles) and isinstance(facts.get(host.name), HostFacts) and host.name in hosts.connections:
+            return host.name
+    return None
