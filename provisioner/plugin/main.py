@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from concurrent import futures
 
 import grpc
 
+from provisioner.errors import SealerError
+from provisioner.model.wire import to_wire
 from provisioner.plugin.gate import Gate
 from provisioner.plugin.host import HostKind
 from provisioner.plugin.intent import IntentKind
 from provisioner.plugin.lifetime import Ending, leave_streams, recorded
+from provisioner.plugin.machines import Machines, local_machines
 from provisioner.plugin.network import NetworkKind
 from provisioner.plugin.service import SealerProvider
 from provisioner.plugin.stubs import provider_pb2_grpc
@@ -21,6 +25,8 @@ WORKERS = 64
 MESSAGE_LIMIT = 64 << 20
 DRAIN_SECONDS = 120.0
 """A running operation is bounded by its own deadlines; this bounds a bug in one."""
+ANSWER_SECONDS = 2.0
+"""For the answer of an operation that has just ended; without one the server stops at once."""
 
 
 def make_server(provider: SealerProvider) -> tuple[grpc.Server, int]:
@@ -40,10 +46,19 @@ def make_server(provider: SealerProvider) -> tuple[grpc.Server, int]:
 
 
 def main() -> None:
-    """Run until the engine ends or asks; running operations end first. The engine's address (argv) is not needed."""
+    """`pulumi-resource-sealer`. The engine's address (argv) is not needed: we never call back."""
+    try:
+        serve(local_machines)
+    except SealerError as error:  # before the port line: the engine shows this, and our side reads it back
+        sys.stderr.write(f"{to_wire(error)}\n")
+        raise SystemExit(error.exit_code) from error
+
+
+def serve(machines: Callable[[], Machines]) -> None:
+    """Serve until the engine ends or asks; running operations end, and are answered, first."""
     ending = Ending()
     gate = Gate()
-    provider = SealerProvider((IntentKind(), NetworkKind(), HostKind()), gate)
+    provider = SealerProvider((IntentKind(), NetworkKind(machines), HostKind(machines)), gate)
     with recorded(plugin_run_dir()):
         server, port = make_server(provider)
         sys.stdout.write(f"{port}\n")  # the protocol: this line, and nothing else, ever
@@ -52,4 +67,4 @@ def main() -> None:
         ending.wait(provider.greeted)
         gate.close()
         gate.wait_idle(DRAIN_SECONDS)
-        server.stop(grace=None).wait()
+        server.stop(ANSWER_SECONDS).wait()

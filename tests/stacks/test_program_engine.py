@@ -2,6 +2,7 @@
 
 import json
 import os
+import runpy
 import secrets
 import sys
 from pathlib import Path
@@ -237,14 +238,24 @@ def test_the_plugin_as_a_process(engine, tmp_path, cid):
     """The plugin is started, ends with every command, and says nothing that the engine would show."""
     stack = Stack(engine, tmp_path, cid)
     stack.request = accepted(0)
-    stack.stack.preview()
-    # a program without hosts still makes a network: only Intent may be made without root
+    assert stack.preview()[0] == {"create": 3}
     summary, output = up_only_intent(stack)
     assert summary == {"create": 2}
     assert "exited prematurely" not in output
     assert list(stack.run_dir.iterdir()) == []
     assert "exited prematurely" not in stack.destroy()[1]
     assert list(stack.run_dir.iterdir()) == []
+
+
+def test_the_program_by_hand_declares_what_stands(stack, monkeypatch):
+    main = Path(__file__).parents[2] / "stacks" / "__main__.py"
+    stack.request = accepted(2, env={"A": "1"})
+    stack.up()
+    monkeypatch.setenv("PULUMI_BACKEND_URL", f"file://{stack.backend}")
+    result = stack.stack.preview(
+        refresh=True, parallel=16, program=lambda: runpy.run_path(str(main), run_name="__main__")
+    )
+    assert changes(result.change_summary) == {"same": 5}
 
 
 def up_only_intent(stack):

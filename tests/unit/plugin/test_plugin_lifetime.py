@@ -129,3 +129,15 @@ def test_the_gate_lets_running_ones_end():
     go_on.set()
     assert gate.wait_idle(10)
     thread.join()
+
+
+def test_a_plugin_that_cannot_start_says_why_without_a_traceback():
+    done = subprocess.run(
+        [sys.executable, "-m", "provisioner.plugin"],
+        capture_output=True,
+        env={**os.environ, "SEALER_CLOUD_RUN_DIR": "relative"},
+        timeout=30,
+        check=False,
+    )
+    assert (done.returncode, done.stdout) == (3, b"")
+    assert done.stderr.startswith(b"[sealer-cloud 3] $SEALER_CLOUD_RUN_DIR must be an absolute path")
