@@ -7,8 +7,8 @@ import re
 from provisioner.errors import UsageError
 
 _UNITS = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 0.001}
-_PART = re.compile(r"(\d+(?:\.\d+)?)(ms|h|m|s)")
-_WHOLE = re.compile(r"(?:\d+(?:\.\d+)?(?:ms|h|m|s))+")
+_PART = re.compile(r"([0-9]{1,9}(?:\.[0-9]+)?)(ms|h|m|s)")
+_WHOLE = re.compile(r"(?:[0-9]{1,9}(?:\.[0-9]+)?(?:ms|h|m|s))+")
 
 
 def parse_duration(text: str, flag: str) -> float:

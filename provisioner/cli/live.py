@@ -109,7 +109,9 @@ def _make_live(screen: Screen, moving: Callable[[int], tuple[Line, ...]]) -> Liv
     console = make_console(screen)
 
     def renderable() -> Text:
-        return Text("\n").join(to_rich(line) for line in moving(console.width))
+        lines = Text("\n").join(to_rich(line) for line in moving(console.width))
+        lines.no_wrap, lines.overflow = True, "ellipsis"  # wide characters could still be too many for a row
+        return lines
 
     return Live(
         console=console,
