@@ -83,6 +83,12 @@ class Plan:
     apply: ApplyPlan
     plan_hash: str = ""
     notes: tuple[str, ...] = field(default=())
+    data_root: str = ""
+    """For the sheet to sign, as the next two: where data lies on the hosts."""
+    commands: tuple[str, ...] = ()
+    """What runs as CMD 1, 2, … on the first master."""
+    ports: tuple[int, ...] = ()
+    """TCP ports that the image says it needs."""
 
     @property
     def changes(self) -> bool:
