@@ -203,18 +203,8 @@ async def test_names_file_that_is_a_trap_is_left_alone(cluster: Cluster) -> None
 def test_undeletable_files_are_deleted(cluster: Cluster) -> None:
     (host,) = cluster.up()
     pid = first_process(cluster)
-    subprocess.run(
-        [
-            "nsenter",
-            "-t",
-            str(pid),
-            "-m",
-            "sh",
-            "-c",
-            "mkdir /data/d && touch /data/d/f && chattr +i /data/d/f /data/d",
-        ],
-        check=True,
-    )
+    script = "mkdir /data/d && touch /data/d/f && chattr +i /data/d/f /data/d"
+    run(["nsenter", "-t", str(pid), "-m", "sh", "-c", script])
     cluster.down()
     assert machines.leftovers(cluster.cid) == ()
     assert host.running
