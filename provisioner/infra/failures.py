@@ -16,9 +16,11 @@ from provisioner.errors import (
     PreconditionError,
     ProviderError,
     SealerError,
+    worst_of,
 )
 from provisioner.infra.changes import DiagnosticSeen, StepSeen
 from provisioner.infra.outputs import LOCAL_HOST
+from provisioner.model.wire import from_wire
 
 MESSAGE_LIMIT = 600
 
@@ -93,9 +95,9 @@ _RULES = (
 
 def to_error(outcome: Outcome) -> SealerError:
     """The one error that tells a person what happened."""
-    failed = _of_resource(outcome)
-    if failed:
-        return failed
+    told = _of_ours(outcome) or _of_resource(outcome)
+    if told:
+        return told
     text = outcome.stderr or "\n".join(d.message for d in outcome.diagnostics if d.severity == "error")
     if "currently locked by" in text:
         return _locked(text)
@@ -111,6 +113,15 @@ def clean(text: str) -> str:
     text = _KEYS.sub(r"\1=***", text)
     text = _CONTROL.sub("", text).strip()
     return text if len(text) <= MESSAGE_LIMIT else text[: MESSAGE_LIMIT - 1] + "…"
+
+
+def _of_ours(outcome: Outcome) -> SealerError | None:
+    """What our own plugin said, as the error that it was there; of several the one with the lowest exit code."""
+    found = [e for d in outcome.diagnostics if d.severity == "error" for e in from_wire(d.message)]
+    if not found:
+        return None
+    first = worst_of(found)
+    return type(first)(clean(first.message), hint=clean(first.hint), host=first.host, phase="machines")
 
 
 def _of_resource(outcome: Outcome) -> SealerError | None:
