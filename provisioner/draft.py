@@ -3,27 +3,42 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Mapping
+from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
+from types import TracebackType
+from typing import Self
 
-from provisioner import stage2
+from provisioner import __version__, stage2
+from provisioner.apply.context import RunContext
+from provisioner.apply.contract import commands_of
+from provisioner.apply.distribute import Archives
+from provisioner.apply.facts import Reading
 from provisioner.apply.inputs import PlanInputs
+from provisioner.apply.output import Masker
+from provisioner.apply.plan import plan_apply
+from provisioner.apply.preflight import parse_requires
+from provisioner.apply.wire import Author
 from provisioner.errors import PreconditionError, UsageError
+from provisioner.failpoints import arm_failpoint, no_failpoint
+from provisioner.files import private_folder
 from provisioner.model.accepted import Accepted
 from provisioner.model.driver import Driver, Program
 from provisioner.model.engine import Previewed, StackState
 from provisioner.model.facts import FactMap
-from provisioner.model.hosts import ClusterKeys, Inventory, to_inventory
+from provisioner.model.hosts import ClusterKeys, Inventory
 from provisioner.model.ids import ClusterId, ClusterName, HostName, RunId, new_cid, new_run_id
 from provisioner.model.images import Changeset, PinnedImage
 from provisioner.model.intent import accept_request, resolve_request
 from provisioner.model.plan import Plan
 from provisioner.model.planhash import plan_hash
 from provisioner.model.request import Clusterfile, UpArgs, UpRequest
-from provisioner.model.secret import Value
+from provisioner.model.secret import Secret, Value
 from provisioner.settings import resolve_values
-from provisioner.transport.hostset import HostSet
+from provisioner.transport.hostset import HostSet, open_hosts
 from provisioner.world import UpChoice, World
+from stacks.program import build_program
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +56,7 @@ class Wish:
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """A wish with its plan, and what the second half goes on with. `hosts` stays open for it."""
+    """A wish with its plan, and what the second half goes on with: open connections, and how to end it all."""
 
     wish: Wish
     cid: ClusterId
@@ -50,7 +65,17 @@ class Draft:
     previewed: Previewed
     inputs: PlanInputs
     hosts: HostSet
+    context: RunContext
     plan: Plan
+    undo: AsyncExitStack
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, _type: type[BaseException] | None, _error: BaseException | None, _trace: TracebackType | None
+    ) -> None:
+        await self.undo.aclose()
 
 
 async def make_wish(world: World, args: UpArgs, files: Clusterfile, cluster: ClusterName) -> Wish:
@@ -99,25 +124,126 @@ def choose_cid(world: World, wish: Wish, driver: Driver) -> ClusterId:
     return new_cid(name, world.random)
 
 
-async def make_draft(world: World, wish: Wish, choice: UpChoice) -> Draft:
-    """Preview stage 1 while the existing hosts are read; plan stage 2 with what is known; hash both."""
+async def make_draft(world: World, wish: Wish, choice: UpChoice, *, acting: bool) -> Draft:
+    """Preview stage 1 while the existing hosts are read; plan stage 2 with what is known; hash both.
+
+    `acting` (with the run lock held): what an earlier run left running on the hosts is waited for and recorded first.
+    """
     driver = world.driver(wish.accepted.provider)
     check_machine(driver)
     spec = driver.parse_spec(wish.accepted)
     cid = choose_cid(world, wish, driver)
     run = new_run_id(world.clock.now(), world.random)
-    program = _program(driver, spec, wish.accepted, cid, run)
-    keys = await world.engine.keys(ClusterName(wish.accepted.cluster)) if wish.stored else None
-    reading = asyncio.create_task(_read_existing(world, wish, cid, keys))
-    try:
-        previewed = await world.engine.preview(ClusterName(wish.accepted.cluster), cid, program, world.events)
-        hosts, facts = await reading
-    except BaseException:
-        reading.cancel()
-        await asyncio.gather(reading, return_exceptions=True)
-        raise
-    inputs = _plan_inputs(wish, choice, cid, previewed, facts, keys)
-    return Draft(wish, cid, run, program, previewed, inputs, hosts, _joint_plan(wish, cid, previewed, inputs))
+    program = build_program(driver, spec, wish.accepted, cid, run)
+    cluster = ClusterName(wish.accepted.cluster)
+    keys = await world.engine.keys(cluster) if wish.stored else None
+    archives = Archives(world.images, wish.image, wish.changeset, private_folder(world.settings.cache_dir))
+    context = make_context(world, wish, cid, run, archives)
+    async with AsyncExitStack() as undo:
+        hosts = await undo.enter_async_context(await open_known_hosts(world, wish, cid, keys))
+        undo.push_async_exit(archives)
+        async with asyncio.TaskGroup() as group:
+            preview = group.create_task(world.engine.preview(cluster, cid, program, world.events))
+            reading = group.create_task(read_known_hosts(hosts, wish, context, acting=acting))
+        inputs = _plan_inputs(wish, choice, cid, preview.result(), facts=reading.result(), keys=keys)
+        plan = _joint_plan(wish, cid, preview.result(), inputs)
+        return Draft(wish, cid, run, program, preview.result(), inputs, hosts, context, plan, undo.pop_all())
+
+
+async def open_known_hosts(world: World, wish: Wish, cid: ClusterId, keys: ClusterKeys | None) -> HostSet:
+    """Connect to the machines that the state knows; nobody is there for a new cluster."""
+    inventory = wish.stored.inventory if wish.stored and keys else None
+    empty = Inventory(ClusterName(wish.accepted.cluster), cid, ())
+    nobody = ClusterKeys(Secret(""), "", Secret(""))
+    return await open_hosts(inventory or empty, keys or nobody, world.connect, world.clock)
+
+
+async def read_known_hosts(hosts: HostSet, wish: Wish, context: RunContext, *, acting: bool) -> FactMap:
+    """One read of each; when acting, steps that an earlier run left alive are settled first."""
+    reading = reading_for(wish, hosts.inventory)
+    facts = await stage2.read_hosts(hosts, reading)
+    return await stage2.settle(hosts, facts, reading, context) if acting else facts
+
+
+def env_source(wish: Wish) -> stage2.EnvSource:
+    """What the env of scripts is made of."""
+    return stage2.EnvSource(wish.accepted, wish.image.env, wish.values, wish.pool_values)
+
+
+def reading_for(wish: Wish, inventory: Inventory) -> Reading:
+    """How to read the hosts of a wish: with the env that health.sh needs, and the commands that the image asks for."""
+    return Reading(
+        paths=stage2.host_paths(wish.accepted, inventory.cid),
+        envs=stage2.look_envs(env_source(wish), inventory),
+        commands=parse_requires(wish.image.labels).commands,
+    )
+
+
+def make_context(world: World, wish: Wish, cid: ClusterId, run: RunId, archives: Archives) -> RunContext:
+    """What executing needs besides the plan. A test may name a failpoint in the environment."""
+    armed = world.settings.environ.get("SEALER_CLOUD_FAILPOINT")
+    return RunContext(
+        author=author_of(world, run, cid),
+        paths=stage2.host_paths(wish.accepted, cid),
+        facts={},
+        archives=archives,
+        masker=Masker(secrets_of(wish.values, *wish.pool_values.values())),
+        clock=world.clock,
+        events=world.events,
+        stop=world.stop,
+        resume=f"sealer-cloud up {wish.request.image} -n {wish.request.cluster} --provider {wish.request.provider}",
+        failpoint=arm_failpoint(armed) if armed else no_failpoint,
+    )
+
+
+def author_of(world: World, run: RunId, cid: ClusterId) -> Author:
+    """Who writes ledger lines in this run."""
+    return Author(run, cid, f"{world.settings.state_dir}:{os.getpid()}", f"sealer-cloud {__version__}")
+
+
+def secrets_of(*envs: Mapping[str, Value]) -> list[Secret]:
+    """Every secret value, for masking what hosts say."""
+    return [value for env in envs for value in env.values() if isinstance(value, Secret)]
+
+
+def _plan_inputs(
+    wish: Wish, choice: UpChoice, cid: ClusterId, previewed: Previewed, *, facts: FactMap, keys: ClusterKeys | None
+) -> PlanInputs:
+    inventory = wish.stored.inventory if wish.stored and wish.stored.inventory else None
+    made = {c.name for c in (*previewed.plan.create, *previewed.plan.replace) if c.type.endswith(":Host")}
+    return PlanInputs(
+        accepted=wish.accepted,
+        image=wish.image,
+        changeset=wish.changeset,
+        cid=cid,
+        values=wish.values,
+        pool_values=wish.pool_values,
+        inventory=inventory or Inventory(ClusterName(wish.accepted.cluster), cid, ()),
+        facts=facts,
+        keys=keys,
+        creating=frozenset(HostName(name) for name in made),
+        redo=choice.redo,
+        assume_done=choice.assume_done,
+        all_at_once=choice.all_at_once,
+    )
+
+
+def _joint_plan(wish: Wish, cid: ClusterId, previewed: Previewed, inputs: PlanInputs) -> Plan:
+    plan = Plan(
+        cluster=ClusterName(wish.accepted.cluster),
+        cid=cid if wish.stored else None,
+        provider=wish.accepted.provider,
+        image_reference=wish.image.reference,
+        image_digest=wish.image.digest,
+        image_size=wish.image.size,
+        infra=previewed.plan,
+        apply=plan_apply(inputs),
+        notes=(*wish.request.notes, *wish.changeset.dropped),
+        data_root=wish.accepted.data_root,
+        commands=commands_of(wish.accepted.cmd, wish.image),
+        ports=tuple(sorted(parse_requires(wish.image.labels).ports)),
+    )
+    return replace(plan, plan_hash=plan_hash(plan, wish.accepted))
 
 
 def deleted_hosts(draft: Draft) -> tuple[str, ...]:

@@ -1,52 +1,76 @@
 """The one page: what each command does, hop by hop. Every hop is a verb; what goes in and out are frozen values.
 
-    words, files ─ make_wish ─▶ Wish ─ make_draft ─▶ Draft (plan: shown, confirmed)
-        ─ make_machines ─▶ Inventory ─ open, read, preflight ─▶ facts ─ plan_apply ─▶ ApplyPlan ─ apply ─▶ UpReport
+words, files ─ make_wish ─▶ Wish ─ make_draft ─▶ Draft (plan: shown, confirmed)
+─ make_machines ─▶ Inventory ─ open, read, preflight ─▶ facts ─ plan_apply ─▶ ApplyPlan ─ apply ─▶ UpReport
 """
 
 from __future__ import annotations
 
-import asyncio
-from dataclasses import replace
-
-from provisioner import hops
+from provisioner import hops, removal
+from provisioner.access import exec_on, list_clusters, ssh_argv, status
 from provisioner.draft import make_draft, make_wish
 from provisioner.errors import InterruptedRunError
-from provisioner.infra.locks import RunLock
 from provisioner.model.ids import ClusterName
 from provisioner.model.intent import resolve_name
 from provisioner.model.plan import Plan
-from provisioner.model.report import DownReport, ListRow, StatusReport, UpReport
+from provisioner.model.report import DownReport, UpReport
 from provisioner.model.request import Clusterfile, UpArgs
 from provisioner.world import Confirm, ConfirmDown, UpChoice, World
 
+__all__ = ["down", "exec_on", "list_clusters", "plan", "ssh_argv", "status", "up"]
+
 
 async def plan(world: World, args: UpArgs, files: Clusterfile, choice: UpChoice) -> Plan:
-    """Both stages, looked at; nothing changes anywhere. Raises as `up` does, except for locks and steps."""
+    """Both stages, looked at; nothing changes anywhere. Raises as `up` does, but for locks and steps."""
     async with hops.deadline(choice.timeout):
         wish = await make_wish(world, args, files, resolve_name(args, files))
-        draft = await make_draft(world, wish, choice)
-        await draft.hosts.close()
-        return draft.plan
+        async with await make_draft(world, wish, choice, acting=False) as draft:
+            return draft.plan
 
 
 async def up(world: World, args: UpArgs, files: Clusterfile, choice: UpChoice, confirm: Confirm) -> UpReport:
-    """Make it so. Run again after any stop, it ends where an unbroken run would have."""
+    """Make it so. Run again after any stop, it ends where an unbroken run would have.
+
+    Raises by exit code: 3 wrong use, 4 image, 5 secrets, 6 stage 1, 7 a host, 8 a step, 10 locked, 11 out of time,
+    12 plan changed or something missing, 130 a "no" or an interrupt.
+    """
+    begun = world.clock.monotonic()
     cluster = resolve_name(args, files)
     async with hops.deadline(choice.timeout), hops.holding(world, cluster, "up", choice.lock_timeout):
         await hops.repair(world, cluster)
         wish = await make_wish(world, args, files, cluster)
-        draft = await make_draft(world, wish, choice)
-        try:
+        hops.demand_provider(wish, choice)
+        async with await make_draft(world, wish, choice, acting=True) as draft:
             hops.guard(draft, choice)
             if not draft.plan.changes:
-                return hops.unchanged(world, draft)
+                seen = hops.seen_health(draft)
+                return hops.to_report(world, draft, draft.hosts.inventory, seen, begun)
             if not confirm(draft.plan):
                 raise InterruptedRunError("not confirmed; nothing was changed")
-            machines = await hops.make_machines(world, draft)
-            ready = await hops.read_again(world, draft, machines, choice)
-            final = hops.final_plan(draft, ready, choice)
-            report = await hops.apply(world, draft, ready, final)
-            return hops.changed(world, draft, ready, final, report)
-        finally:
-            await draft.hosts.close()
+            outputs = await hops.make_machines(world, draft)
+            ready = await hops.connect(world, draft, outputs)
+            await hops.preflight(draft, ready)
+            final = hops.final_plan(draft, ready)
+            report = await hops.apply(draft, ready, final)
+            return hops.to_report(world, draft, ready.inventory, report, begun)
+
+
+async def down(world: World, name: ClusterName, provider: str | None, confirm: ConfirmDown) -> DownReport:
+    """Remove a cluster, look, and only then say that it is gone; by looking alone where its state is lost.
+
+    Raises UsageError (3) protected or several of that name, LockedError (10), InterruptedRunError (130).
+    """
+    begun = world.clock.monotonic()
+    async with hops.holding(world, name, "down", 0.0):
+        target = await removal.find_target(world, name, provider)
+        if target is None:
+            return removal.nothing_found(world, name, provider, begun)
+        if not confirm(target.plan):
+            raise InterruptedRunError("not confirmed; nothing was changed")
+        await hops.repair(world, name)
+        await removal.say_goodbye(world, target)
+        failed = await removal.destroy(world, target)
+        removed, left = await removal.sweep(world, target)
+        if not left and not failed:
+            await world.engine.forget(name)
+        return removal.to_report(world, target, removed, (*failed, *left), begun)

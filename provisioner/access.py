@@ -1,0 +1,186 @@
+"""Looking at clusters and reaching their hosts: `status`, `list`, `exec`, `ssh`. Nothing here changes a cluster."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import shutil
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+
+from provisioner import stage2
+from provisioner.apply.facts import Reading, parse_outputs, show_outputs
+from provisioner.errors import AccessError, DeadlineError, HostError, ImageError, PreconditionError, UsageError
+from provisioner.files import atomic_write, private_folder
+from provisioner.infra.locks import cluster_folder, holder
+from provisioner.model.accepted import Accepted
+from provisioner.model.engine import StackState
+from provisioner.model.facts import FactMap, HostFacts
+from provisioner.model.hosts import ClusterKeys, Inventory, InventoryHost, is_master
+from provisioner.model.ids import ClusterId, ClusterName, HostName
+from provisioner.model.report import HostStatus, ListRow, StatusReport
+from provisioner.model.secret import Value
+from provisioner.settings import resolve_values
+from provisioner.transport.hostkeys import known_hosts_text
+from provisioner.transport.hostset import HostSet, open_hosts
+from provisioner.world import ExecResult, World
+
+
+def require_cluster(world: World, name: ClusterName) -> tuple[StackState, Accepted, ClusterId]:
+    """The state of a cluster that must be there. Raises UsageError (3) naming the clusters that are."""
+    stored = world.engine.stored(name)
+    if stored is None or stored.accepted is None or stored.cid is None:
+        known = ", ".join(world.engine.names()) or "none"
+        half = " (it is half made: `up` or `down` go on with it)" if stored else ""
+        raise UsageError(f"there is no cluster {name} here{half}", hint=f"clusters here: {known}")
+    return stored, stored.accepted, stored.cid
+
+
+async def require_keys(world: World, name: ClusterName) -> ClusterKeys:
+    """The cluster's keys. Raises AccessError (5) where the state has none."""
+    keys = await world.engine.keys(name)
+    if keys is None:
+        raise AccessError(f"the state of {name} holds no login key", hint=f"run `sealer-cloud up` for {name} again")
+    return keys
+
+
+async def status(world: World, name: ClusterName) -> StatusReport:
+    """How every host is, by one read each; hosts that cannot be read are shown as such, not raised."""
+    stored, accepted, cid = require_cluster(world, name)
+    inventory = stored.inventory or Inventory(name, cid, ())
+    reading = Reading(stage2.host_paths(accepted, cid), stage2.look_envs(env_source(world, accepted), inventory))
+    async with await open_hosts(inventory, await require_keys(world, name), world.connect, world.clock) as hosts:
+        facts = await stage2.read_hosts(hosts, reading)
+    rows = stage2.read_status(inventory, facts)
+    lock = holder(world.settings, name)
+    return StatusReport(
+        cluster=name,
+        cid=cid,
+        image_reference=accepted.image.reference,
+        image_digest=accepted.image.digest,
+        provider=accepted.provider,
+        phase=_phase(stored, rows, locked=lock is not None),
+        hosts=rows,
+        outputs=show_outputs(_outputs(inventory, facts)),
+        expires_at=accepted.expires_at,
+        lock=lock,
+    )
+
+
+def list_clusters(world: World) -> tuple[ListRow, ...]:
+    """All clusters of this state folder; a half-made one is listed with what is known."""
+    rows = []
+    for name in world.engine.names():
+        stored = world.engine.stored(name)
+        if stored is None:
+            continue
+        accepted = stored.accepted
+        rows.append(
+            ListRow(
+                cluster=name,
+                cid=stored.cid or ClusterId(""),
+                provider=accepted.provider if accepted else "",
+                image=accepted.image.reference if accepted else "",
+                hosts=len(stored.inventory.hosts) if stored.inventory else 0,
+                expires_at=accepted.expires_at if accepted else None,
+            )
+        )
+    return tuple(rows)
+
+
+async def exec_on(
+    world: World, name: ClusterName, hosts: tuple[str, ...], argv: list[str], timeout: float
+) -> tuple[ExecResult, ...]:
+    """Run words on hosts (by name; none: all) at once. A host that fails is a result, not an exception."""
+    stored, _, cid = require_cluster(world, name)
+    inventory = stored.inventory or Inventory(name, cid, ())
+    chosen = replace(inventory, hosts=tuple(_chosen(inventory, hosts)))
+    async with await open_hosts(chosen, await require_keys(world, name), world.connect, world.clock) as opened:
+        return tuple(await asyncio.gather(*(_exec_one(opened, h.name, argv, timeout) for h in chosen.hosts)))
+
+
+def ssh_argv(world: World, name: ClusterName, host: str) -> list[str]:
+    """The system's ssh with our pinned host key and the login key; both are written 0600 beside the state."""
+    stored, _, cid = require_cluster(world, name)
+    inventory = stored.inventory or Inventory(name, cid, ())
+    machine = _chosen(inventory, (host,))[0]
+    program = shutil.which("ssh", path=world.settings.environ.get("PATH"))
+    if program is None:
+        raise PreconditionError("there is no ssh on this machine", hint="apt-get install openssh-client")
+    keys = asyncio.run(require_keys(world, name))
+    folder = private_folder(cluster_folder(world.settings, name) / "ssh")
+    identity, known = folder / "id_ed25519", folder / "known_hosts"
+    _write_if_new(identity, keys.login_private.reveal())
+    _write_if_new(known, known_hosts_text(inventory.hosts))
+    options = {
+        "UserKnownHostsFile": str(known),
+        "GlobalKnownHostsFile": "/dev/null",
+        "StrictHostKeyChecking": "yes",
+        "IdentitiesOnly": "yes",
+        "IdentityAgent": "none",
+        "ForwardAgent": "no",
+        "LogLevel": "ERROR",
+    }
+    words = [word for key, value in options.items() for word in ("-o", f"{key}={value}")]
+    target = machine.ssh
+    return [program, "-F", "none", "-i", str(identity), "-p", str(target.port), *words, f"{target.user}@{target.host}"]
+
+
+def _write_if_new(path: Path, text: str) -> None:
+    if not path.exists() or path.read_text(encoding="utf-8") != text:
+        atomic_write(path, text.encode())
+
+
+def _chosen(inventory: Inventory, names: tuple[str, ...]) -> list[InventoryHost]:
+    unknown = [n for n in names if inventory.host(n) is None]
+    if unknown:
+        known = ", ".join(h.name for h in inventory.hosts) or "none"
+        raise UsageError(f"{inventory.cluster} has no host {', '.join(unknown)}", hint=f"its hosts: {known}")
+    return [h for h in inventory.hosts if not names or h.name in names]
+
+
+async def _exec_one(hosts: HostSet, name: HostName, argv: list[str], timeout: float) -> ExecResult:
+    try:
+        result = await hosts.get(name).run(argv, timeout=timeout)
+    except (HostError, DeadlineError) as error:
+        return ExecResult(name, None, "", "", error.message)
+    out, err = (data.decode("utf-8", "replace") for data in (result.stdout, result.stderr))
+    return ExecResult(name, result.rc, out, err, "" if result.rc is not None else "the link died; its end is unknown")
+
+
+def env_source(world: World, accepted: Accepted) -> stage2.EnvSource:
+    """The env for scripts that look; a reference that leads nowhere is left out: looking must not need every secret.
+
+    The image's own ENV is left out where the image is not in the store any more.
+    """
+    try:
+        image = world.images.resolve(f"{accepted.image.repository}@{accepted.image.digest}").env
+    except ImageError:
+        image = {}
+    pools = {pool.name: _resolvable(world, pool.env) for pool in accepted.pools}
+    return stage2.EnvSource(accepted, image, _resolvable(world, accepted.env), pools)
+
+
+def _resolvable(world: World, env: Mapping[str, str]) -> dict[str, Value]:
+    found: dict[str, Value] = {}
+    for key, text in env.items():
+        with contextlib.suppress(AccessError):
+            found |= resolve_values({key: text}, world.settings.environ)
+    return found
+
+
+def _phase(stored: StackState, rows: tuple[HostStatus, ...], *, locked: bool) -> str:
+    if locked:
+        return "changing"
+    if stored.pending or not rows:
+        return "incomplete"
+    return "ready" if all(r.state in {"healthy", "laid"} for r in rows) else "degraded"
+
+
+def _outputs(inventory: Inventory, facts: FactMap) -> dict[str, Value]:
+    for host in inventory.hosts:
+        seen = facts.get(host.name)
+        if is_master(host.roles) and isinstance(seen, HostFacts) and seen.outputs:
+            return parse_outputs(seen.outputs)
+    return {}

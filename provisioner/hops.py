@@ -1,0 +1,182 @@
+"""The hops of `up` and `down` that are more than one call. Each takes frozen values and gives one."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+
+from provisioner import stage2
+from provisioner.apply.plan import plan_apply
+from provisioner.draft import Draft, Wish, deleted_hosts, env_source, reading_for
+from provisioner.errors import DeadlineError, PreconditionError, UsageError
+from provisioner.events import Phase, PhaseDone, PhaseStarted, Warned
+from provisioner.infra.locks import RunLock
+from provisioner.model.facts import FactMap, HostFacts
+from provisioner.model.hosts import ClusterKeys, Inventory, StackOutputs, to_inventory
+from provisioner.model.ids import ClusterName, new_run_id
+from provisioner.model.plan import ApplyPlan
+from provisioner.model.planhash import steps_differ
+from provisioner.model.report import ApplyReport, UpReport
+from provisioner.transport.hostset import HostSet, open_hosts
+from provisioner.world import UpChoice, World
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """Machines that answer, read for the last time before anything is done on them."""
+
+    inventory: Inventory
+    keys: ClusterKeys
+    hosts: HostSet
+    facts: FactMap
+
+
+@asynccontextmanager
+async def deadline(seconds: float) -> AsyncIterator[None]:
+    """Bound a whole command. Raises DeadlineError (11) when the time is over."""
+    try:
+        async with asyncio.timeout(seconds):
+            yield
+    except TimeoutError as error:
+        raise DeadlineError(
+            f"out of time after {seconds:.0f} s", hint="run the same command again: it goes on; or give --timeout"
+        ) from error
+
+
+@asynccontextmanager
+async def holding(world: World, cluster: ClusterName, command: str, wait: float) -> AsyncIterator[None]:
+    """Hold the cluster's run lock from before the preview to the end. Raises LockedError (10) naming the holder."""
+    now = world.clock.now()
+    lock = RunLock(world.settings, cluster, new_run_id(now, world.random), f"{command} {cluster}", now)
+    await lock.acquire(wait, world.clock)
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+async def repair(world: World, cluster: ClusterName) -> None:
+    """End what a killed run left, and say so."""
+    for note in await world.engine.repair(cluster):
+        world.events(Warned(note))
+
+
+def demand_provider(wish: Wish, choice: UpChoice) -> None:
+    """Under --yes nobody reads which provider was guessed, so it must have been named. Raises UsageError (3)."""
+    if choice.yes and not wish.request.provider_named:
+        raise UsageError(
+            "with --yes the provider must be named",
+            hint=f"add --provider {wish.request.provider}, or an Infra document",
+        )
+
+
+def guard(draft: Draft, choice: UpChoice) -> None:
+    """Refuse a plan that may not run: another hash than expected (12), deletions under --yes without leave (3)."""
+    if choice.expect_plan and choice.expect_plan != draft.plan.plan_hash:
+        raise PreconditionError(
+            f"the plan is {draft.plan.plan_hash}, not {choice.expect_plan}; nothing was changed",
+            hint="look at `sealer-cloud plan` again",
+        )
+    lost = deleted_hosts(draft)
+    if lost and draft.wish.accepted.protect:
+        raise UsageError(f"{draft.plan.cluster} is protected: {', '.join(lost)} would be deleted or replaced")
+    if lost and choice.yes and not choice.allow_delete:
+        raise UsageError(
+            f"this deletes or replaces {', '.join(lost)}", hint="look at the plan; then give --allow-delete too"
+        )
+    _keep_quorum(draft)
+
+
+def _keep_quorum(draft: Draft) -> None:
+    """Losing half of the masters at once would lose what they agree on. Raises UsageError (3)."""
+    lost = {c.name for c in draft.previewed.plan.delete if c.type.endswith(":Host")}
+    before = [h for h in draft.inputs.inventory.hosts if "master" in h.roles]
+    gone = [h.name for h in before if h.name in lost]
+    if gone and len(gone) * 2 >= len(before) and len(before) > 1:
+        raise UsageError(
+            f"taking {', '.join(gone)} away at once leaves {len(before) - len(gone)} of {len(before)} masters: no quorum",
+            hint="scale down in smaller steps, or remove the whole cluster with `down`",
+        )
+
+
+async def make_machines(world: World, draft: Draft) -> StackOutputs:
+    """Stage 1: the engine makes it so; without a change its preview already told everything."""
+    outputs = draft.previewed.outputs
+    if draft.previewed.plan.changes:
+        begun = world.clock.monotonic()
+        world.events(PhaseStarted(Phase.MACHINES, len(draft.wish.accepted.hosts)))
+        outputs = await world.engine.up(draft.plan.cluster, draft.cid, draft.program, world.events)
+        text = f"{len(outputs.hosts)} of {len(draft.wish.accepted.hosts)}"
+        world.events(PhaseDone(Phase.MACHINES, text, world.clock.monotonic() - begun))
+    missing = [h.name for h in draft.wish.accepted.wanted if h.name not in {m.name for m in outputs.hosts}]
+    if missing or outputs.keys is None:
+        raise PreconditionError(f"stage 1 ended without {', '.join(missing) or 'the keys of the cluster'}")
+    return outputs
+
+
+async def connect(world: World, draft: Draft, outputs: StackOutputs) -> Ready:
+    """Connect to the machines (those of the draft are kept where stage 1 changed nothing) and read them again."""
+    inventory = to_inventory(draft.plan.cluster, outputs, draft.wish.accepted.wanted)
+    keys = outputs.keys
+    if keys is None:
+        raise PreconditionError("stage 1 ended without the keys of the cluster")
+    if inventory == draft.hosts.inventory and not draft.hosts.failures:
+        return Ready(inventory, keys, draft.hosts, draft.inputs.facts)
+    begun = world.clock.monotonic()
+    world.events(PhaseStarted(Phase.CONNECT, len(inventory.hosts)))
+    hosts = await draft.undo.enter_async_context(await open_hosts(inventory, keys, world.connect, world.clock))
+    for error in hosts.failures.values():
+        raise error
+    text = f"{len(inventory.hosts)} of {len(inventory.hosts)}, host keys known"
+    world.events(PhaseDone(Phase.CONNECT, text, world.clock.monotonic() - begun))
+    draft.context.failpoint("connected")
+    reading = reading_for(draft.wish, inventory)
+    facts = await stage2.settle(hosts, await stage2.read_hosts(hosts, reading), reading, draft.context)
+    draft.context.failpoint("read")
+    return Ready(inventory, keys, hosts, facts)
+
+
+async def preflight(draft: Draft, ready: Ready) -> None:
+    """Every host must be able to take the image, before any host is changed."""
+    context = replace(draft.context, facts=ready.facts)
+    envs = stage2.look_envs(env_source(draft.wish), ready.inventory)
+    await stage2.preflight(ready.hosts, ready.facts, context, envs)
+
+
+async def apply(draft: Draft, ready: Ready, plan: ApplyPlan) -> ApplyReport:
+    """Stage 2: do the plan."""
+    return await stage2.apply(plan, ready.hosts, replace(draft.context, facts=ready.facts))
+
+
+def final_plan(draft: Draft, ready: Ready) -> ApplyPlan:
+    """The plan that will run; it may hold nothing that was not shown. Raises PreconditionError (12)."""
+    inputs = replace(
+        draft.inputs,
+        inventory=ready.inventory,
+        facts=ready.facts,
+        keys=ready.keys,
+        creating=frozenset(),
+        final=True,
+    )
+    final = plan_apply(inputs)
+    differences = steps_differ(draft.plan.apply, final)
+    if differences:
+        raise PreconditionError(
+            "the hosts are not as they were when the plan was shown: " + "; ".join(differences),
+            hint="no host was changed; run the same command again and look at the new plan",
+        )
+    return final
+
+
+def to_report(world: World, draft: Draft, inventory: Inventory, report: ApplyReport, begun: float) -> UpReport:
+    """The last value of `up`."""
+    seconds = world.clock.monotonic() - begun
+    return UpReport(draft.plan, inventory, report, changed=draft.plan.changes, seconds=seconds)
+
+
+def seen_health(draft: Draft) -> ApplyReport:
+    """What the one read said, for a run that had nothing to do."""
+    facts = {name: found for name, found in draft.inputs.facts.items() if isinstance(found, HostFacts)}
+    return ApplyReport(health={name: found.health for name, found in facts.items() if found.health is not None})

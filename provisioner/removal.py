@@ -1,0 +1,189 @@
+"""The hops of `down`: find what there is (by state, else by looking), say goodbye, destroy, sweep, look."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+
+from provisioner import stage2
+from provisioner.access import env_source
+from provisioner.apply.context import RunContext
+from provisioner.apply.distribute import Archives
+from provisioner.apply.facts import Reading
+from provisioner.apply.output import Masker
+from provisioner.draft import author_of, secrets_of
+from provisioner.errors import PreconditionError, SealerError, UsageError
+from provisioner.events import Phase, PhaseDone, PhaseStarted, Warned
+from provisioner.model.accepted import Accepted
+from provisioner.model.driver import FoundCluster
+from provisioner.model.engine import StackState
+from provisioner.model.hosts import Inventory
+from provisioner.model.ids import ClusterId, ClusterName, new_run_id, parse_digest
+from provisioner.model.images import Changeset, PinnedImage
+from provisioner.model.paths import HostPaths
+from provisioner.model.report import DownReport
+from provisioner.transport.hostset import HostSet, open_hosts
+from provisioner.world import DownPlan, World
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """What `down` works on: a stack's state, or a cluster found by looking (`stored` None)."""
+
+    plan: DownPlan
+    stored: StackState | None
+
+    @property
+    def accepted(self) -> Accepted | None:
+        """The stored request, where the stack got that far."""
+        return self.stored.accepted if self.stored else None
+
+
+async def find_target(world: World, name: ClusterName, provider: str | None) -> Target | None:
+    """The cluster by its state; else, or where a provider is named and the state is broken, by looking.
+
+    Raises UsageError (3): protected, another provider, several of that name; PreconditionError (12) a broken state.
+    """
+    try:
+        stored = world.engine.stored(name)
+    except PreconditionError as error:
+        if provider is None:
+            error.hint = f"{error.hint}; `sealer-cloud down {name} --provider local` removes by looking alone".lstrip(
+                "; "
+            )
+            raise
+        world.events(Warned(f"{error.message}; removing by looking alone"))
+        stored = None
+    if stored is None:
+        return await _look_for(world, name, provider)
+    return Target(_plan_of(name, stored, provider), stored)
+
+
+def _plan_of(name: ClusterName, stored: StackState, provider: str | None) -> DownPlan:
+    accepted = stored.accepted
+    if accepted and accepted.protect:
+        raise UsageError(f"{name} is protected", hint="set `protect: false` in its Infra document and run `up` first")
+    if accepted and provider and provider != accepted.provider:
+        raise UsageError(f"{name} is on provider {accepted.provider}, not {provider}")
+    return DownPlan(
+        cluster=name,
+        cid=stored.cid,
+        provider=accepted.provider if accepted else provider or "local",
+        image=accepted.image.reference if accepted else "",
+        hosts=tuple(h.name for h in stored.inventory.hosts) if stored.inventory else (),
+        without_state=False,
+    )
+
+
+async def _look_for(world: World, name: ClusterName, provider: str | None) -> Target | None:
+    found = await asyncio.to_thread(_find, world, name, provider)
+    if not found:
+        return None
+    if len(found) > 1:
+        raise UsageError(
+            f"several clusters are called {name}: {', '.join(f.cid for f in found)}",
+            hint="their state is not here; remove each from the machine and state folder that made it",
+        )
+    one = found[0]
+    return Target(DownPlan(name, one.cid, one.provider, "", one.hosts, without_state=True), None)
+
+
+def _find(world: World, name: ClusterName, provider: str | None) -> tuple[FoundCluster, ...]:
+    chosen = [provider] if provider else list(world.drivers)
+    return tuple(f for p in chosen for f in world.driver(p).find(name))
+
+
+def nothing_found(world: World, name: ClusterName, provider: str | None, begun: float) -> DownReport:
+    """The report of a `down` that found nothing: what was looked through stands in it."""
+    where = provider or ", ".join(world.drivers)
+    return DownReport(name, None, where, (), (), (f"nothing found in {where}",), world.clock.monotonic() - begun)
+
+
+async def say_goodbye(world: World, target: Target) -> None:
+    """Run the image's remove.sh where a master answers; whatever goes wrong is a warning, the machines go anyway."""
+    stored, accepted = target.stored, target.accepted
+    if stored is None or accepted is None or stored.inventory is None or stored.cid is None:
+        return
+    try:
+        async with asyncio.timeout(stage2.REMOVE_SECONDS + 30):
+            await _run_remove_hook(world, accepted, stored.inventory, stored.cid)
+    except (SealerError, TimeoutError) as error:
+        text = error.message if isinstance(error, SealerError) else "it took too long"
+        world.events(Warned(f"the removal hook was not run: {text}"))
+
+
+async def _run_remove_hook(world: World, accepted: Accepted, inventory: Inventory, cid: ClusterId) -> None:
+    keys = await world.engine.keys(ClusterName(accepted.cluster))
+    if keys is None:
+        return
+    paths = stage2.host_paths(accepted, cid)
+    async with await open_hosts(inventory, keys, world.connect, world.clock) as hosts:
+        if not await _has_hook(hosts, paths):
+            return
+        source = env_source(world, accepted)
+        facts = await stage2.read_hosts(hosts, Reading(paths))
+        context = _context(world, accepted, cid, source)
+        await stage2.remove_hooks(hosts, facts, stage2.look_envs(source, inventory), context)
+
+
+async def _has_hook(hosts: HostSet, paths: HostPaths) -> bool:
+    """True if any host that answers has the script: most images have none, and then nothing is asked further."""
+    for connection in hosts.connections.values():
+        looked = await connection.run(["test", "-f", f"{paths.rootfs}/{stage2.REMOVE}"], timeout=10)
+        if looked.rc is not None:
+            return looked.ok
+    return False
+
+
+def _context(world: World, accepted: Accepted, cid: ClusterId, source: stage2.EnvSource) -> RunContext:
+    digest = parse_digest(accepted.image.digest)
+    image = PinnedImage(accepted.image.reference, accepted.image.repository, digest, "", {}, {}, (), (), 0)
+    run = new_run_id(world.clock.now(), world.random)
+    return RunContext(
+        author=author_of(world, run, cid),
+        paths=stage2.host_paths(accepted, cid),
+        facts={},
+        archives=Archives(world.images, image, Changeset(digest, (), {}, 0)),  # nothing is laid on the way out
+        masker=Masker(secrets_of(source.values, *source.pool_values.values())),
+        clock=world.clock,
+        events=world.events,
+        stop=world.stop,
+        resume=f"sealer-cloud down {accepted.cluster}",
+    )
+
+
+async def destroy(world: World, target: Target) -> tuple[str, ...]:
+    """Have the engine delete what it knows; returns what it could not delete."""
+    if target.stored is None:
+        return ()
+    begun = world.clock.monotonic()
+    world.events(PhaseStarted(Phase.REMOVE, len(target.plan.hosts)))
+    result = await world.engine.destroy(target.plan.cluster, world.events)
+    text = f"{len(result.deleted)} resources deleted"
+    world.events(PhaseDone(Phase.REMOVE, text, world.clock.monotonic() - begun))
+    return tuple(f"{c.type} {c.name}: {c.detail}".rstrip(": ") for c in result.failed)
+
+
+async def sweep(world: World, target: Target) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Look from outside, remove what is left by cid alone, look again: (removed, still left)."""
+    cid = target.plan.cid
+    if cid is None:
+        return (), ()
+    driver = world.driver(target.plan.provider)
+    begun = world.clock.monotonic()
+    world.events(PhaseStarted(Phase.LOOK))
+    known = tuple(f"host {name}" for name in target.plan.hosts)
+    swept = await asyncio.to_thread(driver.sweep, cid)
+    left = await asyncio.to_thread(driver.leftovers, cid)
+    text = f"{len(left)} things left" if left else "nothing left"
+    world.events(PhaseDone(Phase.LOOK, text, world.clock.monotonic() - begun))
+    return (*known, *(s for s in swept if target.stored is None)), left
+
+
+def to_report(
+    world: World, target: Target, removed: tuple[str, ...], left: tuple[str, ...], begun: float
+) -> DownReport:
+    """The last value of `down`."""
+    plan = target.plan
+    seconds = world.clock.monotonic() - begun
+    return DownReport(plan.cluster, plan.cid, plan.provider, removed, left, (), seconds)
