@@ -137,7 +137,7 @@ def _host_lines(plan: Plan, host: HostPlan) -> Iterator[str]:
 
 
 def _maybe(step: Step) -> str:
-    return ", if the host needs it (it could not be read)" if step.state is StepState.MAYBE else ""
+    return ", if the host turns out to need it" if step.state is StepState.MAYBE else ""
 
 
 def _command(plan: Plan, step: Step) -> str:

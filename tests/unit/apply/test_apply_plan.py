@@ -138,6 +138,18 @@ def test_a_rebooted_host_starts() -> None:
     assert plan.restarts == ()
 
 
+def test_without_health_sh_the_boot_alone_says_that_a_host_is_down() -> None:
+    files = changeset(files={path: raw for path, raw in FILES.items() if path != "scripts/health.sh"})
+    model, wanted = Model(), accepted()
+    model.sync(wanted)
+    model.execute(plan_apply(model.inputs(wanted, changeset=files)))
+    model.hosts["m3"].reboot()
+    inputs = model.inputs(wanted, changeset=files)
+    facts = {name: replace(f, health=None) for name, f in inputs.facts.items() if not isinstance(f, Unreadable)}
+    plan = plan_apply(replace(inputs, facts=facts))
+    assert _shown(plan) == ["m3/start/start.sh"]
+
+
 def test_a_host_that_is_not_yet_healthy_is_waited_for_not_restarted() -> None:
     model, wanted = _up()
     inputs = model.inputs(wanted)
@@ -224,6 +236,22 @@ def test_a_replaced_first_master_is_added_by_another_master() -> None:
     assert "cluster/cmd/1" not in _shown(plan)
     model.execute(plan)
     assert not plan_apply(model.inputs(wanted)).changes
+
+
+def test_a_new_first_master_leaves_cluster_steps_to_one_that_is_in_the_cluster() -> None:
+    model, wanted = _up()
+    model.hosts["m1"] = model.hosts["m1"].replaced()
+    inputs = model.inputs(wanted, redo=frozenset({StepId("cluster/cmd/1")}))
+    facts = {name: replace(f, health=None) for name, f in inputs.facts.items() if not isinstance(f, Unreadable)}
+    plan = plan_apply(replace(inputs, facts=facts))
+    assert {step.host for step in plan.steps if step.id.startswith("cluster/")} == {"m2"}
+
+
+def test_a_master_that_lacks_a_members_record_is_told() -> None:
+    model, wanted = _up()
+    model.hosts["m3"].entries = [e for e in model.hosts["m3"].entries if e.step != "cluster/member/m1"]
+    plan = plan_apply(model.inputs(wanted))
+    assert [(s.id, s.quiet) for h in plan.hosts for s in h.steps] == [("cluster/member/m1", True)]
 
 
 def test_commands_are_not_repeated_when_all_masters_are_replaced_in_turn() -> None:
@@ -372,6 +400,11 @@ class TestCommands:
         assert (_shown(assume), assume.changes) == ([], True)
         model.execute(assume)
         assert not plan_apply(model.inputs(wanted)).changes
+
+    def test_another_commands_unknown_end_stops_nobody(self) -> None:
+        model, wanted = self._cut()
+        plan = plan_apply(model.inputs(wanted.model_copy(update={"cmd": ("another",)})))
+        assert [(s.id, s.state) for s in plan.steps] == [("cluster/cmd/1", StepState.NEW)]
 
     def test_an_idempotent_command_is_simply_repeated(self) -> None:
         model, wanted = self._cut(**{"sealer-cloud.cmd.1": "idempotent=true"})
