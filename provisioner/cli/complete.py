@@ -25,8 +25,9 @@ def complete_cluster(incomplete: str) -> list[str]:
 
 def complete_host(ctx: typer.Context, incomplete: str) -> list[str]:
     """Hosts of the cluster that stands on the command line already."""
-    name = ctx.params.get("name")
-    return [h for h in host_names(_settings(), str(name or "")) if h.startswith(incomplete)]
+    # After `exec NAME --host` the parser stumbles over the missing value and leaves the words it had in `args`.
+    name = ctx.params.get("name") or next(iter(ctx.args), "")
+    return [h for h in host_names(_settings(), str(name)) if h.startswith(incomplete)]
 
 
 def complete_image(incomplete: str) -> list[str]:

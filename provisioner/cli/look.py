@@ -6,7 +6,7 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from provisioner import pipeline
+from provisioner import access
 from provisioner.cli.durations import parse_duration
 from provisioner.cli.jsonout import exec_to_json, list_to_json, status_to_json
 from provisioner.cli.run import Run, Session, execute
@@ -36,7 +36,7 @@ def run_status(session: Session, name: str) -> int:
     cluster = parse_cluster_name(name)
 
     async def work(run: Run) -> StatusReport:
-        return await pipeline.status(run.world, cluster)
+        return await access.status(run.world, cluster)
 
     report = execute(session, work)
     screen = session.screen
@@ -51,7 +51,7 @@ def run_status(session: Session, name: str) -> int:
 
 def run_list(session: Session) -> int:
     """`list`."""
-    rows = pipeline.list_clusters(build_world(session.settings, ignore, Stop()))
+    rows = access.list_clusters(build_world(session.settings, ignore, Stop()))
     screen = session.screen
     if screen.look.output == "name":
         screen.print(r.cluster for r in rows)
@@ -67,7 +67,7 @@ def run_list(session: Session) -> int:
 def run_ssh(session: Session, name: str, host: str, command: tuple[str, ...]) -> int:
     """`ssh`: this process becomes the system's ssh. Raises PreconditionError (12) where there is none."""
     world = build_world(session.settings, ignore, Stop())
-    argv = [*pipeline.ssh_argv(world, parse_cluster_name(name), host), *command]
+    argv = [*access.ssh_argv(world, parse_cluster_name(name), host), *command]
     try:
         os.execvp(argv[0], argv)  # noqa: S606  no shell, and meant to replace us
     except OSError as error:
@@ -84,7 +84,7 @@ def run_exec(session: Session, name: str, reach: Reach, command: tuple[str, ...]
 
     async def work(run: Run) -> tuple[ExecResult, ...]:
         hosts = select_hosts(_inventory(run.world, name), reach)
-        return await pipeline.exec_on(run.world, cluster, hosts, list(command), limit)
+        return await access.exec_on(run.world, cluster, hosts, list(command), limit)
 
     results = execute(session, work)
     _print_results(session.screen, results)
