@@ -52,9 +52,9 @@ def plan_unread(scene: Scene, host: WantedHost, state: StepState) -> tuple[Step,
     steps = [_step(host, StepKind.ROOTFS, "image", "rootfs", state, action=lay)]
     steps += [_step(host, StepKind.FILE, item.target, item.target, state) for item in scene.contract.templates]
     for script, kind in ((Script.INIT, StepKind.INIT), (Script.START, StepKind.START)):
-        steps += [_step(host, kind, script, script, state)] if script in scripts else []
+        steps += [_step(host, kind, script, script.value, state)] if script in scripts else []
     if Script.RECONFIGURE in scripts:
-        step = _step(host, StepKind.RECONFIGURE, Script.RECONFIGURE, Script.RECONFIGURE, state)
+        step = _step(host, StepKind.RECONFIGURE, Script.RECONFIGURE, Script.RECONFIGURE.value, state)
         steps.append(replace(step, quiet=state is StepState.NEW))
     if Script.HEALTH in scripts:
         steps.append(_step(host, StepKind.HEALTH, Script.HEALTH, "health", state))
@@ -144,7 +144,7 @@ class _HostPlanner:
             return None
         env = dependence(self.scene.contract.env_names.get(script), self.scene.user(self.host))
         inputs = self.scene.signer.sign({script.value: self.scene.inputs.image.digest, "env": env, **more})
-        step = _step(self.host, kind, script, script, StepState.NEW)
+        step = _step(self.host, kind, script, script.value, StepState.NEW)
         record = self._record(step.id)
         state = judge(record, inputs, since=since) or self._redone(step.id, record)
         if state is None and kind is StepKind.START and self._stopped(record):
@@ -172,7 +172,7 @@ class _HostPlanner:
         scripts = self.scene.contract.scripts
         if Script.RECONFIGURE not in scripts:
             return None
-        step = _step(self.host, StepKind.RECONFIGURE, Script.RECONFIGURE, Script.RECONFIGURE, StepState.NEW)
+        step = _step(self.host, StepKind.RECONFIGURE, Script.RECONFIGURE, Script.RECONFIGURE.value, StepState.NEW)
         afresh = start if Script.START in scripts else init if Script.INIT in scripts else rootfs
         record = self._record(step.id)
         if not self.scene.peers_known:

@@ -6,7 +6,7 @@ in (create, join, replace), or of its name and that it is gone. No such record a
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from provisioner.apply.due import Signer
@@ -35,11 +35,13 @@ class Members:
     masters: tuple[HostFacts, ...]
     blind: bool
     signer: Signer
+    last: Mapping[str, tuple[LedgerEntry, ...]]
+    """By host: the last good record of each master that has one."""
 
     @property
     def exist(self) -> bool:
         """True once any host was recorded: the cluster was created."""
-        return bool(self._recorded())
+        return bool(self.last)
 
     def inputs(self, host: str, machine: str, way: Phase) -> str | None:
         """The inputs of the record of a member."""
@@ -51,17 +53,13 @@ class Members:
 
     def latest(self, host: str) -> LedgerEntry | None:
         """What was recorded last. Masters may differ (one was down); run ids begin with the operator's second."""
-        entries = self._last(host)
+        entries = self.last.get(host, ())
         return max(entries, key=lambda entry: entry.run, default=None)
 
     def everywhere(self, host: str, inputs: str | None) -> bool:
         """True when every readable master's last record of a host has these inputs."""
-        entries = self._last(host)
+        entries = self.last.get(host, ())
         return len(entries) == len(self.masters) and all(entry.inputs == inputs for entry in entries)
-
-    def _last(self, host: str) -> list[LedgerEntry]:
-        records = (facts.ledger.record(member_step(host)) for facts in self.masters)
-        return [record.last_done for record in records if record.last_done is not None]
 
     def recorded_way(self, host: str, machine: str) -> Phase | None:
         """How this machine came in as this host, None where it is not recorded as a member."""
@@ -85,12 +83,18 @@ class Members:
 
     def left(self, wanted: Iterable[str]) -> tuple[str, ...]:
         """Recorded members that nobody wants any more and whose leaving is not recorded, by name."""
-        return tuple(name for name in sorted(self._recorded() - set(wanted)) if self._remains(name))
+        return tuple(name for name in sorted(self.last.keys() - set(wanted)) if self._remains(name))
 
     def _remains(self, host: str) -> bool:
         entry = self.latest(host)
         return entry is not None and entry.inputs != self.gone_inputs(host)
 
-    def _recorded(self) -> set[str]:
-        entries = (entry for facts in self.masters for entry in facts.ledger.entries)
-        return {e.step.removeprefix(PREFIX) for e in entries if e.step.startswith(PREFIX) and e.rc == 0}
+
+def read_members(masters: tuple[HostFacts, ...], *, blind: bool, signer: Signer) -> Members:
+    """The members as these masters' ledgers name them."""
+    last: dict[str, tuple[LedgerEntry, ...]] = {}
+    for facts in masters:
+        done = {e.step.removeprefix(PREFIX): e for e in facts.ledger.entries if e.step.startswith(PREFIX) and e.rc == 0}
+        for host, entry in done.items():
+            last[host] = (*last.get(host, ()), entry)
+    return Members(masters, blind, signer, last)

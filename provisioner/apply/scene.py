@@ -19,7 +19,7 @@ from provisioner.apply.env import (
     user_env,
 )
 from provisioner.apply.inputs import PlanInputs
-from provisioner.apply.members import Members
+from provisioner.apply.members import Members, read_members
 from provisioner.apply.templates import Values
 from provisioner.errors import HostError, PreconditionError, UsageError
 from provisioner.model.facts import HostFacts, Unreadable
@@ -148,7 +148,8 @@ def read_scene(inputs: PlanInputs) -> Scene:
     signer = Signer(None if inputs.keys is None else inputs.keys.hmac)
     known = _known_peers(inputs)
     peers = _all_peers(inputs, known)
-    members = Members(*_master_facts(inputs, hosts, read), signer=signer)
+    masters, blind = _master_facts(inputs, hosts, read)
+    members = read_members(masters, blind=blind, signer=signer)
     return Scene(
         inputs=inputs,
         paths=HostPaths(ClusterName(inputs.accepted.cluster), inputs.cid, inputs.accepted.data_root),
