@@ -1,0 +1,218 @@
+"""From events to plans, to errors, to hosts: tables."""
+
+import threading
+
+import pytest
+
+from provisioner.errors import (
+    AccessError,
+    CapacityError,
+    LockedError,
+    PreconditionError,
+    ProviderError,
+    UsageError,
+)
+from provisioner.infra.changes import (
+    DiagnosticSeen,
+    StepSeen,
+    natural,
+    refuse_mass_loss,
+    to_destroyed,
+    to_event,
+    to_plan,
+)
+from provisioner.infra.failures import MESSAGE_LIMIT, Outcome, clean, to_error
+from provisioner.infra.outputs import OutputCollector, host_from, keys_from, plain_value
+from provisioner.model.ids import ClusterId
+from provisioner.model.wire import to_wire
+
+HOST = "sealer:local:Host"
+CLOUD = "alicloud:ecs/instance:Instance"
+
+
+def step(op, name="m1", kind=HOST, when="done", **more):
+    return StepSeen(f"urn:{kind}::{name}", kind, name, op, when, **more)
+
+
+def test_a_plan_holds_each_resource_once_under_its_strongest_operation():
+    steps = [
+        step("refresh"),
+        step("same"),
+        step("delete-replaced", "m10"),
+        step("replace", "m10"),
+        step("create-replacement", "m10"),
+        step("create", "m9"),
+        step("create", "sealer-cloud-x", "pulumi:pulumi:Stack"),
+        step("create", "default", "pulumi:providers:sealer"),
+        step("update", "m2", diffs=("running",)),
+        step("update", "m3", diffs=("slot", "roles")),
+        step("update", "intent", "sealer:index:Intent", diffs=("request",)),
+        step("read", "x"),
+    ]
+    plan = to_plan(steps)
+    assert [(c.name, c.detail) for c in plan.update] == [
+        ("intent", "request"),
+        ("m2", "start again"),
+        ("m3", "roles, slot"),
+    ]
+    assert [c.name for c in plan.replace] == ["m10"]
+    assert [c.name for c in plan.create] == ["m9"]
+    assert [c.name for c in plan.same] == ["m1"]
+    assert plan.changes
+
+
+def test_names_sort_as_people_count():
+    assert sorted(["m10", "m9", "n1", "m1"], key=natural) == ["m1", "m9", "m10", "n1"]
+
+
+def test_events_hide_what_nobody_knows():
+    assert to_event(step("create", "default", "pulumi:providers:sealer")) is None
+    assert to_event(step("create", when="failed")) is None
+    assert to_event(step("discard")) is None
+    event = to_event(step("create-replacement", when="before"))
+    assert (event.op, event.name, event.done) == ("replace", "m1", False)
+    assert to_event(step("refresh")).op == "refresh"
+
+
+def test_destroyed_lists_each_once():
+    steps = [step("delete", when="before"), step("delete"), step("delete", "m2", when="failed"), step("delete", "m2")]
+    destroyed = to_destroyed(steps)
+    assert [c.name for c in destroyed.deleted] == ["m1"]
+    assert [c.name for c in destroyed.failed] == ["m2"]
+
+
+def test_a_refresh_that_loses_everything_is_refused_but_for_local_types():
+    gone = [step("refresh", n, CLOUD, gone=True) for n in ("m1", "m2")]
+    with pytest.raises(ProviderError, match="all 2 resources"):
+        refuse_mass_loss([*gone, step("refresh", "intent", "sealer:index:Intent")])
+    refuse_mass_loss([*gone, step("refresh", "m3", CLOUD)])
+    refuse_mass_loss([step("refresh", gone=True), step("refresh", "network", "sealer:local:Network", gone=True)])
+    refuse_mass_loss([])
+
+
+def failed(text, name="m1", kind=HOST, op="create"):
+    broken = step(op, name, kind, "failed")
+    return DiagnosticSeen("error", text, broken.urn), broken
+
+
+def outcome(*pairs, **more):
+    return Outcome(255, diagnostics=tuple(d for d, _ in pairs), steps=tuple(s for _, s in pairs), **more)
+
+
+def test_the_first_failed_resource_is_the_message():
+    error = to_error(outcome(failed("no such image"), failed("later", "m2")))
+    assert type(error) is ProviderError
+    assert str(error) == "create sealer:local:Host m1: no such image (and 1 more)"
+    assert error.host == "m1"
+
+
+@pytest.mark.parametrize(
+    ("text", "kind"),
+    [
+        ("sdk error: Code: OperationDenied.NoStock, sold out", CapacityError),
+        ("ErrorCode: QuotaExceed.ElasticQuota", CapacityError),
+        ("there is no quota word in a code here", ProviderError),
+        ("Code: Forbidden.RAM", ProviderError),
+    ],
+)
+def test_capacity_is_told_by_the_code(text, kind):
+    assert type(to_error(outcome(failed(text, kind=CLOUD)))) is kind
+
+
+def test_errors_of_our_plugin_keep_their_exit_code_and_hint():
+    told = [to_wire(PreconditionError("no space left", hint="free some", host="m2")), to_wire(UsageError("bad cidr"))]
+    error = to_error(outcome(failed(told[0], "m2"), failed(told[1])))
+    assert (type(error), str(error)) == (UsageError, "bad cidr")
+    error = to_error(outcome(failed(told[0], "m2")))
+    assert (error.exit_code, error.hint, error.host) == (12, "free some", "m2")
+
+
+@pytest.mark.parametrize(
+    ("stderr", "kind", "word"),
+    [
+        (
+            "error: getting stack configuration: get stack secrets manager: incorrect passphrase",
+            AccessError,
+            "incorrect",
+        ),
+        ("error: passphrase must be set with PULUMI_CONFIG_PASSPHRASE or …", AccessError, "missing"),
+        (
+            "error: the stack is currently locked by 1 lock(s).\n  file:///x: created by ann@vm (pid 7) at 2026-11-24T14:11:11Z",
+            LockedError,
+            "by ann@vm, pid 7, since 2026-11-24T14:11:11Z",
+        ),
+        ("error: no stack named 'demo' found", PreconditionError, "no stack"),
+        ("error: snapshot integrity failure; refusing to use it", PreconditionError, "damaged"),
+        ("error: no resource plugin 'pulumi-resource-sealer' found in the workspace", PreconditionError, "plugin"),
+        ("error: something else", ProviderError, "something else"),
+        ("", ProviderError, "status 255 and said nothing"),
+    ],
+)
+def test_texts_are_mapped_by_one_table(stderr, kind, word):
+    error = to_error(outcome(stderr=stderr))
+    assert type(error) is kind
+    assert word in str(error)
+
+
+def test_diagnostics_come_before_text():
+    said = DiagnosticSeen("error", "update failed")
+    assert "update failed" in str(to_error(Outcome(255, stderr="error: other", diagnostics=(said,))))
+
+
+@pytest.mark.parametrize(
+    ("dirty", "tidy"),
+    [
+        ("\x1b[31mred\x1b[0m <{%reset%}>x", "red x"),
+        ('Post "https://ecs.example/?AccessKeyId=AK&Signature=S%3D": EOF', 'Post "https://ecs.example/": EOF'),
+        ("https://user:pw@host/x", "https://host/x"),
+        ("AccessKeyId=AK1 Signature=abc token=t password=p", "AccessKeyId=*** Signature=*** token=*** password=***"),
+        ("a\x00b\x07c\x9bd\r", "abcd"),
+    ],
+)
+def test_engine_text_is_cleaned(dirty, tidy):
+    assert clean(dirty) == tidy
+
+
+def test_long_engine_text_is_cut():
+    assert len(clean("x" * 10_000)) == MESSAGE_LIMIT
+
+
+def test_outputs_are_collected_from_threads():
+    sink = OutputCollector()
+    hosts = [{"name": f"m{n}", "address": f"10.0.0.{n}", "machineId": str(n)} for n in range(50)]
+    threads = [threading.Thread(target=sink, args=("host", h)) for h in hosts]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    sink("keys", {"loginPrivate": "p", "loginPublic": "q", "hmac": "h"})
+    sink("something new", {})
+    outputs = sink.outputs(ClusterId("x-abcdef"))
+    assert len(outputs.hosts) == 50
+    assert outputs.keys.login_private.reveal() == "p"
+    assert "'p'" not in repr(outputs)
+
+
+@pytest.mark.parametrize(
+    "bad", [{}, {"name": "m1"}, {"name": "m1", "address": "a", "machineId": "i", "ssh": {"port": "x"}}]
+)
+def test_a_host_that_cannot_be_read_is_refused(bad):
+    with pytest.raises(PreconditionError, match="cannot be read"):
+        host_from(bad)
+
+
+def test_a_sink_refuses_what_is_no_object():
+    with pytest.raises(ProviderError, match="gave host as str"):
+        OutputCollector()("host", "m1")
+
+
+def test_missing_keys_are_named_and_values_are_not():
+    with pytest.raises(PreconditionError, match="hmac") as caught:
+        keys_from({"loginPrivate": "CANARY", "loginPublic": "x"})
+    assert "CANARY" not in str(caught.value)
+
+
+def test_secrets_of_an_export_are_unwrapped():
+    wrapped = {"4dabf18193072939515e22adb298388d": "1b47061264138c4ac30d75fd1eb44270", "plaintext": '"text"'}
+    assert plain_value(wrapped) == "text"
+    assert plain_value({"a": 1}) == {"a": 1}

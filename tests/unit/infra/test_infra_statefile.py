@@ -1,0 +1,228 @@
+"""Reading Pulumi's state without Pulumi: both forms, compressed or not, and every kind of damage."""
+
+import gzip
+import json
+
+import pytest
+import zstandard
+
+from provisioner.errors import PreconditionError
+from provisioner.infra.backend import FileStore
+from provisioner.infra.statefile import (
+    checksum,
+    name_of_urn,
+    parse_deployment,
+    to_state,
+    type_of_urn,
+    without_pending_creates,
+)
+from provisioner.model.ids import ClusterId, ClusterName
+
+NAME = ClusterName("demo")
+CID = "demo-abc234"
+
+
+def urn(kind, name):
+    return f"urn:pulumi:demo::sealer-cloud::{kind}::{name}"
+
+
+def resource(kind, name, inputs=None, outputs=None, **more):
+    return {
+        "urn": urn(kind, name),
+        "custom": True,
+        "type": kind,
+        "inputs": inputs or {},
+        "outputs": outputs or {},
+        **more,
+    }
+
+
+REQUEST = {
+    "schemaVersion": 1,
+    "cluster": "demo",
+    "provider": "local",
+    "image": {"reference": "etcd:v1", "repository": "etcd", "digest": "sha256:" + "0" * 64},
+    "pools": [],
+    "hosts": [
+        {"name": "m2", "pool": "p", "roles": ["master"], "slot": 1},
+        {"name": "m1", "pool": "p", "roles": ["master"], "slot": 0},
+    ],
+    "dataRoot": "/var/lib/sealer/data",
+}
+
+
+def host(name, slot, **more):
+    outputs = {"address": f"10.213.0.{10 + slot}", "hostKey": f"ssh-ed25519 {name}", "machineId": name, "running": True}
+    return resource("sealer:local:Host", name, {"name": name, "roles": ["master"], "slot": slot}, outputs, **more)
+
+
+def latest(**more):
+    return {
+        "manifest": {"time": "2026-11-24T14:09:43Z", "magic": "ab", "version": "v3.259.0"},
+        "secrets_providers": {"type": "passphrase", "state": {"salt": "v1:salt"}},
+        "resources": [
+            resource("pulumi:pulumi:Stack", "sealer-cloud-demo"),
+            resource("pulumi:providers:sealer", "default"),
+            resource("sealer:index:Intent", "intent", {"cid": CID, "request": REQUEST}),
+            host("m1", 0),
+            host("m2", 1),
+        ],
+        "metadata": {},
+        **more,
+    }
+
+
+def checkpoint(**more):
+    body = {"version": 3, "checkpoint": {"stack": "organization/sealer-cloud/demo", "latest": latest(**more)}}
+    return json.dumps(body).encode()
+
+
+def export(**more):
+    return json.dumps({"version": 3, "deployment": latest(**more)}).encode()
+
+
+@pytest.mark.parametrize("raw", [checkpoint(), export(), gzip.compress(checkpoint()), zstandard.compress(checkpoint())])
+def test_all_forms_say_the_same(raw):
+    state = to_state(NAME, parse_deployment(raw, "here"))
+    assert (state.cid, state.resources, state.engine_version) == (ClusterId(CID), 3, "v3.259.0")
+    assert state.accepted.image.reference == "etcd:v1"
+    assert [h.name for h in state.inventory.hosts] == ["m2", "m1"]  # the order of the request
+    assert state.inventory.hosts[1].ssh.host == "10.213.0.10"
+    assert state.inventory.hosts[1].host_keys == ("ssh-ed25519 m1",)
+    assert parse_deployment(raw, "here").salt == "v1:salt"
+
+
+def test_a_stack_that_was_only_begun():
+    raw = b'{"version":0,"checkpoint":{"stack":"organization/sealer-cloud/demo"}}'
+    state = to_state(NAME, parse_deployment(raw, "here"))
+    assert (state.cid, state.accepted, state.inventory, state.resources) == (None, None, None, 0)
+
+
+def test_pending_operations_and_replaced_hosts():
+    pending = [{"resource": host("m3", 2), "type": "creating"}]
+    resources = [*latest()["resources"], host("m2", 5, delete=True)]
+    state = to_state(NAME, parse_deployment(checkpoint(pending_operations=pending, resources=resources), "here"))
+    assert state.pending == ("creating sealer:local:Host m3",)
+    assert [h.name for h in state.inventory.hosts] == ["m2", "m1"]
+    assert state.resources == 4  # what waits for its deletion still exists
+
+
+def test_hosts_of_unknown_types_come_from_the_exports():
+    exported = {"hosts": [{"name": "m1", "address": "1.2.3.4", "roles": ["master"], "machineId": "i-1"}]}
+    root = resource("pulumi:pulumi:Stack", "x", outputs=exported)
+    intent = resource("sealer:index:Intent", "intent", {"cid": CID, "request": REQUEST})
+    state = to_state(NAME, parse_deployment(checkpoint(resources=[root, intent]), "here"))
+    assert [(h.name, h.address, h.running) for h in state.inventory.hosts] == [("m1", "1.2.3.4", None)]
+
+
+@pytest.mark.parametrize(
+    "raw", [checkpoint().replace(b'"version": 3', b'"version": 5'), export().replace(b"3", b"9", 1)]
+)
+def test_a_newer_state_is_refused_with_the_way_on(raw):
+    with pytest.raises(PreconditionError, match="newer Pulumi") as caught:
+        parse_deployment(raw, "here")
+    assert "newer sealer-cloud" in caught.value.hint
+
+
+def test_a_newer_intent_is_refused():
+    intent = resource("sealer:index:Intent", "intent", {"cid": CID, "request": {**REQUEST, "schemaVersion": 2}})
+    with pytest.raises(PreconditionError, match="newer sealer-cloud"):
+        to_state(NAME, parse_deployment(checkpoint(resources=[intent]), "here"))
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        b"",
+        b" \n",
+        b"null",
+        b"[]",
+        b"{}",
+        b'{"version":3}',
+        b'{"version":true,"checkpoint":{"stack":"x"}}',
+        b'{"version":3,"checkpoint":{}}',
+        b'{"version":3,"checkpoint":{"stack":"x","latest":[]}}',
+        b'{"version":3,"checkpoint":{"stack":"x","latest":{"resources":[]}}}',
+        b'{"version":3,"checkpoint":{"stack":"x","lates":{}}}',
+        b'{"version":3,"deployment":{"manifest":{},"resourses":[]}}',
+        b'{"version":3,"deployment":{"manifest":{},"resources":[{"type":"a"}]}}',
+        b'{"version":3,"deployment":{"manifest":{},"pending_operations":[{"type":"creating"}]}}',
+        checkpoint()[:-1],
+        gzip.compress(checkpoint())[:-9],
+        zstandard.compress(checkpoint())[:20] + b"x",
+        b"[" * 100_000,
+        b"\xff\xfe",
+    ],
+)
+def test_damage_is_refused_by_name(raw):
+    with pytest.raises(PreconditionError, match=r"state here is damaged"):
+        parse_deployment(raw, "here")
+
+
+def store(tmp_path, raw):
+    folder = tmp_path / ".pulumi/stacks/sealer-cloud"
+    folder.mkdir(parents=True)
+    (folder / "demo.json").write_bytes(raw)
+    (folder / "demo.json.attrs").write_text(json.dumps({"md5": checksum(raw)}))
+    return FileStore(tmp_path), folder / "demo.json"
+
+
+def test_every_flipped_byte_is_noticed(tmp_path):
+    raw = checkpoint(resources=[host("m1", 0)])
+    files, path = store(tmp_path, raw)
+    for at in range(0, len(raw), 3):
+        path.write_bytes(raw[:at] + bytes([raw[at] ^ 0x04]) + raw[at + 1 :])
+        with pytest.raises(PreconditionError, match="damaged"):
+            files.read(NAME)
+    path.write_bytes(raw)
+    assert files.read(NAME) is not None
+
+
+def test_a_kill_between_checksum_and_file_is_no_damage(tmp_path):
+    """The backend writes `.bak` (the old bytes), then the new checksum, then the new file."""
+    raw = checkpoint()
+    files, path = store(tmp_path, raw)
+    path.with_name("demo.json.bak").write_bytes(raw)
+    path.with_name("demo.json.bak.attrs").write_text(json.dumps({"md5": checksum(raw)}))
+    path.with_name("demo.json.attrs").write_text(json.dumps({"md5": checksum(b"the new bytes, never written")}))
+    assert files.read(NAME) is not None
+
+
+def test_the_hint_names_a_backup_that_can_be_read(tmp_path):
+    files, path = store(tmp_path, checkpoint())
+    path.write_bytes(b"")
+    with pytest.raises(PreconditionError) as caught:
+        files.read(NAME)
+    assert "no backup" in caught.value.hint
+    backups = tmp_path / ".pulumi/backups/sealer-cloud/demo"
+    backups.mkdir(parents=True)
+    (backups / "demo.1.json").write_bytes(checkpoint())
+    (backups / "demo.2.json").write_bytes(b"torn")
+    with pytest.raises(PreconditionError) as caught:
+        files.read(NAME)
+    assert f"cp {backups / 'demo.1.json'} {path}" in caught.value.hint
+
+
+def test_names_are_stacks_and_nothing_else(tmp_path):
+    files, path = store(tmp_path, checkpoint())
+    for name in ("demo.json.bak", "b.json.gz", "c.json.zst", "UPPER.json", "x.txt", "-.json"):
+        path.with_name(name).write_bytes(b"")
+    assert files.names() == ("b", "c", "demo")
+    assert FileStore(tmp_path / "none").names() == ()
+    assert FileStore(tmp_path / "none").read(NAME) is None
+
+
+def test_only_begun_creates_of_ours_are_dropped():
+    foreign = {"resource": resource("aws:ec2/instance:Instance", "m9"), "type": "creating"}
+    update = {"resource": host("m1", 0), "type": "updating"}
+    ours = {"resource": host("m3", 2), "type": "creating"}
+    cleared, dropped = without_pending_creates(export(pending_operations=[foreign, ours, update]), "here")
+    assert dropped == ("creating sealer:local:Host m3",)
+    assert json.loads(cleared)["deployment"]["pending_operations"] == [foreign, update]
+    assert without_pending_creates(export(), "here")[1] == ()
+
+
+def test_urns():
+    nested = "urn:pulumi:demo::sealer-cloud::my:Part$sealer:local:Host::m1"
+    assert (type_of_urn(nested), name_of_urn(nested)) == ("sealer:local:Host", "m1")
+    assert name_of_urn("urn:pulumi:s::p::t::a::b") == "a::b"
