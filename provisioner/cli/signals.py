@@ -36,6 +36,7 @@ class Interrupts:
         self._task: asyncio.Task[Any] | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._asking = False
+        self._count = 0
         self.terminated = False
 
     @property
@@ -70,18 +71,21 @@ class Interrupts:
             self._asking = False
 
     def _on_signal(self, number: int, _frame: FrameType | None) -> None:
-        if not self._stop.requested:
+        # Counted here and not by what the loop has done so far: the second may come before the first was acted on.
+        self._count += 1
+        if self._count == 1:
             self.terminated = number != signal.SIGINT
         if self._asking:
             raise KeyboardInterrupt
-        if self._loop:
-            self._loop.call_soon_threadsafe(self._act)
+        act = {1: self._ask, 2: self._cancel}.get(self._count)  # a third would only disturb the cleaning up
+        if self._loop and act:
+            self._loop.call_soon_threadsafe(act)
 
-    def _act(self) -> None:
-        if not self._stop.requested:
-            self._say()
-            self._stop.request()
-            return
+    def _ask(self) -> None:
+        self._stop.request()
+        self._say()
+
+    def _cancel(self) -> None:
         timer = threading.Timer(GRACE, self._leave, (self.exit_code,))
         timer.daemon = True
         timer.start()
