@@ -56,6 +56,12 @@ def pids(path: str) -> frozenset[int]:
     return frozenset(pid for group in groups(path) for pid in _pids_below(group))
 
 
+def seen_pids(path: str) -> frozenset[int]:
+    """The processes below a cgroup path in one hierarchy: quick, for looking; `pids` is for ending them."""
+    found = sorted((h for h in read_hierarchies()), key=lambda h: not h.unified)
+    return frozenset(_pids_below(Path(found[0].mountpoint, path))) if found else frozenset()
+
+
 def _pids_below(group: Path) -> Iterator[int]:
     for folder, _, _ in os.walk(group):
         with suppress(OSError):  # a group may vanish while we walk

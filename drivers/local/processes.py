@@ -89,7 +89,7 @@ def console_tail(place: Place, name: HostName) -> str:
 
 def first_process(place: Place, name: HostName) -> int | None:
     """The machine's number of the host's pid 1, if it lives."""
-    for pid in sorted(cgroups.pids(f"{place.cgroup}/{name}/{cgroups.GUEST}")):
+    for pid in sorted(cgroups.seen_pids(f"{place.cgroup}/{name}/{cgroups.GUEST}")):
         if _namespace_pids(pid)[1:] == ["1"]:
             return pid
     return None
@@ -121,7 +121,7 @@ def is_running(place: Place, name: HostName) -> bool:
 
     A supervisor without them is a host in the middle of a boot: that is waited for, 3 s at most.
     """
-    if not cgroups.pids(f"{place.cgroup}/{name}"):
+    if not cgroups.seen_pids(f"{place.cgroup}/{name}"):
         return False
     return wait_for(lambda: _up(place, name), SETTLE_SECONDS) is True
 
@@ -130,7 +130,7 @@ def _up(place: Place, name: HostName) -> bool | None:
     pid = first_process(place, name)
     if pid is not None and is_listening(pid):
         return True
-    return None if cgroups.pids(f"{place.cgroup}/{name}/{cgroups.SUPERVISOR}") else False
+    return None if cgroups.seen_pids(f"{place.cgroup}/{name}/{cgroups.SUPERVISOR}") else False
 
 
 def wait_for_ssh(place: Place, host: HostRecord) -> None:
@@ -147,10 +147,10 @@ def wait_for_ssh(place: Place, host: HostRecord) -> None:
 
 
 def _answers(place: Place, host: HostRecord) -> bool | None:
-    if not cgroups.pids(f"{place.cgroup}/{host.name}"):
-        return False
     pid = first_process(place, host.name)
-    if pid is None or not is_listening(pid):
+    if pid is None:
+        return None if cgroups.seen_pids(f"{place.cgroup}/{host.name}") else False
+    if not is_listening(pid):
         return None
     try:
         with socket.create_connection((host.address, SSH_PORT), timeout=1.0):

@@ -7,6 +7,7 @@ out, and so are the folders that clusters share, while there is another cluster.
 from __future__ import annotations
 
 import json
+import os
 import re
 import socket
 import subprocess
@@ -41,8 +42,8 @@ def look(cid: str) -> Look:
         "links": [link["ifname"] for link in _ip("link")],
         "routes": _routes(),
         "mounts": [line.split(" ")[4] for line in Path("/proc/self/mountinfo").read_text().splitlines()],
-        "cgroups": [str(p) for p in Path("/sys/fs/cgroup").glob("**/sealer-cloud-*")],
-        "root controllers": [p.read_text() for p in Path("/sys/fs/cgroup").glob("**/cgroup.subtree_control")][:1],
+        "cgroups": _cgroups(),
+        "controllers": [_text(Path("/sys/fs/cgroup", n, "cgroup.subtree_control")) for n in (".", "unified")],
         "loops": _loops(),
         "run": _names(Path("/run")) + _clusters(Path("/run/sealer-cloud/local")),
         "var/lib": _names(Path("/var/lib")) + _clusters(Path("/var/lib/sealer-cloud/local")),
@@ -78,6 +79,11 @@ def _processes() -> list[str]:
 
 def _clusters(folder: Path) -> list[str]:
     return [f"sealer-cloud-{name}" for name in _names(folder)]
+
+
+def _cgroups() -> list[str]:
+    found = (os.path.join(at, name) for at, names, _ in os.walk("/sys/fs/cgroup") for name in names)  # noqa: PTH118
+    return [path for path in found if "/sealer-cloud-" in path]
 
 
 def _routes() -> list[str]:
