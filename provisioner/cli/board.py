@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 from dataclasses import dataclass, field
 
+from provisioner.cli.text import grouped
 from provisioner.events import (
     BytesSent,
     Event,
@@ -77,12 +78,17 @@ class Board:
                 self.done.append(event)
             case HealthSeen(host):
                 self.health[host] = event
-            case ResourceChanged(_, name, op, done) if op != "same":
+            case ResourceChanged(_, name, op, done) if op != "same" and self.making:
                 self.resources[name] = done
             case Progress():
                 self.work = event
             case _:
                 pass
+
+    @property
+    def making(self) -> bool:
+        """True while machines are really made or removed: a preview tells of the same resources and makes none."""
+        return bool(self.phases.keys() & {"machines", "remove"})
 
     def rate(self) -> float:
         """Bytes per second over all hosts, lately; 0 while unknown."""
@@ -100,7 +106,7 @@ class Board:
     def awaited(self) -> str:
         """What is running right now, for the line after the first Ctrl-C."""
         if self.running:
-            return ", ".join(f"{title} on {host}" for (host, _), title in self.running.items())
+            return ", ".join(grouped((title, host) for (host, _), title in self.running.items()))
         sending = [host for host, t in self.transfers.items() if t.sent < t.total]
         if sending:
             return f"the transfer to {', '.join(sending)}"

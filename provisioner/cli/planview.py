@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable
 
-from provisioner.cli.text import Line, Lines, columns, count, escape, plain, short_digest, size
+from provisioner.cli.text import Line, Lines, columns, count, escape, few, plain, short_digest, size
 from provisioner.model.plan import HostPlan, InfraPlan, Plan, ResourceChange
 from provisioner.model.steps import Step, StepState
 from provisioner.world import DownPlan
 
 LABEL = 10
-NAMES_SHOWN = 8
 
 _SIGNS = (("create", "+", "green"), ("update", "~", "yellow"), ("replace", "±", "red"), ("delete", "-", "red"))
 _WORDS = {"Host": "host", "Network": "network", "Intent": "accepted request"}
@@ -44,9 +43,9 @@ def plan_question(plan: Plan) -> str:
     """The question; hosts that will be lost are named in it."""
     lost = []
     if gone := _hosts_in(plan.infra.delete):
-        lost.append(f"deletes {_listed(gone)} with {'their disks' if len(gone) > 1 else 'its disk'}")
+        lost.append(f"deletes {few(gone)} with {'their disks' if len(gone) > 1 else 'its disk'}")
     if new := _hosts_in(plan.infra.replace):
-        lost.append(f"replaces {_listed(new)} by {'new machines' if len(new) > 1 else 'a new machine'}")
+        lost.append(f"replaces {few(new)} by {'new machines' if len(new) > 1 else 'a new machine'}")
     return f"This {' and '.join(lost)}. Go on? [y/N] " if lost else "Go on? [y/N] "
 
 
@@ -59,7 +58,7 @@ def down_lines(plan: DownPlan) -> Lines:
     """The lines above `down`'s question."""
     image = f"image {escape(plan.image)}    " if plan.image else ""
     lines = [_labelled("Cluster", f"{plan.cluster}    {image}provider {plan.provider}")]
-    hosts = f"{count(len(plan.hosts), 'host')} ({_listed(plan.hosts)})" if plan.hosts else "what is left of it"
+    hosts = f"{count(len(plan.hosts), 'host')} ({few(plan.hosts)})" if plan.hosts else "what is left of it"
     lines.append((("Removes   ", "bold"), (f"- {hosts}, with disks and data", "red")))
     if plan.without_state:
         found = f"found by looking ({plan.cid})" if plan.cid else "found by looking"
@@ -133,7 +132,7 @@ def _host_lines(plan: Plan) -> list[Line]:
     lines = [_group_text(names, sent, titles) for (sent, titles), names in groups.items()]
     lines += [f"{h.name}   once for the cluster: {', '.join(t)}" for h in plan.apply.hosts if (t := _shared_titles(h))]
     if idle:
-        lines.append(f"{_listed(idle, ' ')}   nothing to do")
+        lines.append(f"{few(idle, ' ')}   nothing to do")
     if any(s.state is StepState.MAYBE for s in plan.apply.steps):
         lines.append("steps marked ? may turn out to be done already: not every host could be read")
     return [_labelled("Hosts" if i == 0 else "", text) for i, text in enumerate(lines)]
@@ -141,7 +140,7 @@ def _host_lines(plan: Plan) -> list[Line]:
 
 def _group_text(names: list[str], sent: int, titles: tuple[str, ...]) -> str:
     send = f"   send {size(sent)}{' each' if len(names) > 1 else ''}" if sent else ""
-    return f"{_listed(names, ' ')}{send}   {count(len(titles), 'step')}: {', '.join(titles)}"
+    return f"{few(names, ' ')}{send}   {count(len(titles), 'step')}: {', '.join(titles)}"
 
 
 def _own_titles(host: HostPlan) -> tuple[str, ...]:
@@ -164,13 +163,6 @@ def _step_table(plan: Plan) -> tuple[str, ...]:
 
 def _hosts_in(changes: Iterable[ResourceChange]) -> list[str]:
     return [escape(c.name) for c in changes if c.type.endswith(":Host")]
-
-
-def _listed(names: Iterable[str], gap: str = ", ") -> str:
-    """Names, the first few: a question about 200 hosts must still fit on a screen."""
-    all_names = [escape(n) for n in names]
-    more = len(all_names) - NAMES_SHOWN
-    return gap.join(all_names[:NAMES_SHOWN]) + (f" and {more} more" if more > 0 else "")
 
 
 def _labelled(label: str, text: str) -> Line:

@@ -73,6 +73,8 @@ class LogLines:
             case Progress(phase, text, share):
                 due = self._due(phase, now)
                 return ((("…", ""), (f" {phase:<{LABEL}} {escape(text)}{_percent(share)}", "")),) if due else ()
+            case ResourceChanged() if not board.making:
+                return ()
             case _:
                 line = lasting_line(event) or detail_line(event)
                 return (line,) if line else ()
@@ -95,7 +97,7 @@ class LogLines:
 
 def moving_lines(board: Board, now: float, width: int) -> Lines:
     """The lines at the bottom of a terminal, repainted several times a second; at most `ROWS`, none over `width`."""
-    lines: list[Line] = []
+    lines: list[Line] = [] if board.phases or board.finished else [_looking(now)]
     for phase in board.phases:
         lines.append(_phase_line(board, phase, now, width))
         if phase == "rootfs" and not _fits(board, width):
@@ -103,13 +105,21 @@ def moving_lines(board: Board, now: float, width: int) -> Lines:
     return tuple(lines[:ROWS])
 
 
+def _looking(now: float) -> Line:
+    """Before the first phase the engine previews and hosts are read: some seconds without an event."""
+    return ((_spinner(now), "cyan"), (" looking at what is there", ""))
+
+
+def _spinner(now: float) -> str:
+    return SPINNER[int(now * 10) % len(SPINNER)]
+
+
 def _phase_line(board: Board, phase: str, now: float, width: int) -> Line:
-    spin = SPINNER[int(now * 10) % len(SPINNER)]
     room = width - LABEL - 3
     text = _phase_text(board, phase, width)
     wall = f"  {seconds(max(0.0, now - board.phases[phase].since))}"
     shown = text[:room] if len(text) + len(wall) > room else f"{text:<46}"[: room - len(wall)] + wall
-    return ((spin, "cyan"), (f" {phase:<{LABEL}} ", ""), (shown, ""))
+    return ((_spinner(now), "cyan"), (f" {phase:<{LABEL}} ", ""), (shown, ""))
 
 
 def _phase_text(board: Board, phase: str, width: int) -> str:
@@ -121,7 +131,7 @@ def _phase_text(board: Board, phase: str, width: int) -> str:
     if phase == "health" and board.health:
         return " · ".join(f"{h}: {escape(s.line) or s.rc}" for h, s in board.health.items())
     if board.running and phase in {"steps", "remove", "rootfs", "health"}:
-        return escape(board.awaited())
+        return board.awaited()
     if board.work and board.work.phase == phase:
         return escape(board.work.text) + _percent(board.work.share)
     total = board.phases[phase].total

@@ -13,6 +13,9 @@ Lines = tuple[Line, ...]
 
 ANSI = {"bold": "1", "dim": "2", "red": "31", "green": "32", "yellow": "33", "cyan": "36"}
 
+FEW = 8
+"""Names that a line holds: a question about 200 hosts must still fit on a screen."""
+
 _HARMFUL = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
 """Unicode categories that can move a cursor, turn the reading direction, break a line or fail to encode."""
 
@@ -83,6 +86,21 @@ def seconds(value: float) -> str:
 def count(number: int, noun: str) -> str:
     """`1 host`, `3 hosts`."""
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+def grouped(pairs: Iterable[tuple[str, str]]) -> list[str]:
+    """`start.sh on m2 m3`: one entry per title, in the order of first sight; from pairs of title and host."""
+    hosts: dict[str, list[str]] = {}
+    for title, host in pairs:
+        hosts.setdefault(title, []).append(host)
+    return [f"{escape(title)} on {few(names, ' ')}" for title, names in hosts.items()]
+
+
+def few(words: Iterable[str], gap: str = ", ") -> str:
+    """The first few words, and how many more."""
+    known = [escape(w) for w in words]
+    more = len(known) - FEW
+    return gap.join(known[:FEW]) + (f" and {more} more" if more > 0 else "")
 
 
 def short_digest(digest: str) -> str:
