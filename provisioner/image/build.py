@@ -113,16 +113,16 @@ def _plan(request: BuildRequest, kubefile: Kubefile) -> list[dict[str, Picked]]:
     if not kubefile.copies:
         raise InvalidFileError([Problem(name, 1, 1, "COPY", "nothing is copied, so there is nothing to lay on a host")])
     context = Context(request.context)
-    folders: set[str] = set()
+    tree: dict[str, EntryKind] = {}
     layers: list[dict[str, Picked]] = []
     problems: list[Problem] = []
     for step in kubefile.copies:
         try:
-            picked = context.pick(step, request.arch, folders)
+            picked = context.pick(step, request.arch, tree)
         except CopyError as error:
             problems.append(error.at(step, name))
             continue
-        folders |= {path for path, one in picked.items() if one.entry.kind is EntryKind.DIR}
+        tree |= {path: one.entry.kind for path, one in picked.items()}
         layers.append(picked)
     if problems:
         raise InvalidFileError(problems)

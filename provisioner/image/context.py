@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -52,14 +52,14 @@ class Context:
         self.root = root
         self._ignore = _load_ignore(root)
 
-    def pick(self, step: CopyStep, arch: str, folders: set[str]) -> dict[str, Picked]:
-        """What one COPY brings, by path in the image, parents included. `folders` are the image's so far.
+    def pick(self, step: CopyStep, arch: str, tree: Mapping[str, EntryKind]) -> dict[str, Picked]:
+        """What one COPY brings, by path in the image, parents included. `tree` is the image so far.
 
         Raises CopyError; AccessError for what cannot be read; ImageError for names that no image may hold.
         """
         found = [path for source in step.sources for path in self._expand(_with_arch(source, arch))]
         target = _with_arch(step.target, arch)
-        into = step.into or not target or target in folders
+        into = step.into or not target or tree.get(target) is EntryKind.DIR
         if len(found) > 1 and not into:
             raise CopyError(f"{len(found)} sources match, so the destination is a folder", "end it with a slash")
         picked: dict[str, Picked] = {}
@@ -67,6 +67,8 @@ class Context:
             self._take(path, target, into, picked)
         for path in list(picked):
             self._add_parents(path, picked)
+        for path, new in picked.items():
+            _check_kind(path, tree.get(path), new.entry.kind)
         return picked
 
     def _expand(self, source: str) -> list[str]:
@@ -78,7 +80,10 @@ class Context:
             last = number == len(parts) - 1
             found = [child for folder in found for child in self._children(folder, part, source, last=last)]
         if not found:
-            raise CopyError(f"no file in the context matches {source!r}", f"the context is {self.root}")
+            why = f"nothing in the context matches {source!r}"
+            if not _GLOB.search(source):
+                why = f"source {source!r} is not in the context"
+            raise CopyError(why, f"the context is {self.root}")
         kept = [path for path in found if not path or self._reached(path)]
         if not kept:
             raise CopyError(f"source {source!r} is left out by the ignore file", "take it back there with a line !PATH")
@@ -90,7 +95,7 @@ class Context:
         if not _GLOB.search(part):
             info = _lstat(self.root / folder / part)
             if info is None:
-                raise CopyError(f"source {source!r} is not in the context", f"the context is {self.root}")
+                return
             if not last and stat.S_ISLNK(info.st_mode):
                 raise CopyError(f"source {source!r} leads through the link {prefix + part!r}", "name the real folder")
             yield prefix + part
@@ -140,6 +145,12 @@ class Context:
             parent = parent.rpartition("/")[0]
         if parent and picked[parent].entry.kind is not EntryKind.DIR:
             raise CopyError(f"{path!r} would lie below {parent!r}, which is a {picked[parent].entry.kind}")
+
+
+def _check_kind(path: str, old: EntryKind | None, new: EntryKind) -> None:
+    """A later COPY may replace a file, but not turn a directory into something else or the other way round."""
+    if old and (old is EntryKind.DIR) != (new is EntryKind.DIR):
+        raise CopyError(f"{path!r} is a {old} from an earlier COPY and would become a {new}", "copy it elsewhere")
 
 
 def _load_ignore(root: Path) -> Ignore:

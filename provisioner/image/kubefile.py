@@ -90,6 +90,7 @@ class _Parser:
         self.labels: dict[str, str] = {}
         self.cmds: list[str] = []
         self._seen_from = False
+        self._said_before = False
         self._heredocs: list[str] = []
         self._readers: dict[str, Callable[[Logical, int], None]] = {
             "FROM": self._from,
@@ -125,7 +126,7 @@ class _Parser:
                 self._problem(Spot(number, 1), "", "another escape character is not built yet", "use a backslash")
         for logical in logical_lines(text):
             self._instruction(logical)
-        if not self._seen_from:
+        if not self._seen_from and not self._said_before:
             self._problem(Spot(1, 1), "FROM", "there is no FROM", "start with: FROM scratch")
 
     def _instruction(self, line: Logical) -> None:
@@ -147,11 +148,10 @@ class _Parser:
             self._refuse(keyword, written, line)
 
     def _order(self, keyword: str, line: Logical) -> None:
-        if keyword == "FROM":
-            return
-        if not self._seen_from and (keyword in self._readers or keyword in _NOT_BUILT) and keyword != "ARG":
+        early = not self._seen_from and not self._said_before and keyword != "FROM"
+        if early and keyword in self._readers:
             self._problem(line.spot(0), keyword, "stands before FROM", "start with: FROM scratch")
-            self._seen_from = True  # said once
+            self._said_before = True
 
     def _refuse(self, keyword: str, written: str, line: Logical) -> None:
         spot = line.spot(0)
@@ -181,7 +181,9 @@ class _Parser:
             self._problem(words[0].spot, "FROM", f"FROM {words[0].text[:80]} is not built yet", "only FROM scratch is")
 
     def _copy(self, line: Logical, start: int) -> None:
-        words = self._plain_words("COPY", line, start)
+        words = self._copy_words(line, start)
+        if words is None:
+            return
         if any(word.text.startswith("<<") for word in words):
             self._heredocs = [match[2] for match in _HEREDOC.finditer(line.text)]
             self._problem(
@@ -240,7 +242,12 @@ class _Parser:
         for word in words:
             key, equals, value = word.text.partition("=")
             if not equals:
-                self._problem(word.spot, keyword, f"{word.text[:80]!r} is not NAME=VALUE", "quote values with blanks")
+                self._problem(
+                    word.spot,
+                    keyword,
+                    f"{word.text[:80]!r} is not NAME=VALUE",
+                    f"write {keyword} NAME=VALUE, with quotes around blanks",
+                )
                 break  # `ENV name a b c` is one mistake, not three
             pairs.append((key, value, word.spot))
         return pairs
@@ -250,11 +257,12 @@ class _Parser:
         if not text:
             self._problem(line.spot(0), "CMD", "CMD needs a command")
         elif text.startswith("[") and not re.match(r"\[\[?[ \t]+[^\"]", text):  # `[ -f x ] && …` is a shell test
-            self.cmds += self._array("CMD", line, text)
+            self.cmds += self._array("CMD", line, text) or []
         else:
             self.cmds.append(text)
 
-    def _array(self, keyword: str, line: Logical, text: str) -> list[str]:
+    def _array(self, keyword: str, line: Logical, text: str) -> list[str] | None:
+        """The texts of a JSON array, or None after noting why it is none."""
         try:
             found = json.loads(text)
         except (ValueError, RecursionError):
@@ -262,16 +270,22 @@ class _Parser:
         if not isinstance(found, list) or not all(isinstance(item, str) for item in found):
             hint = 'write ["first command", "second command"], or no bracket at the start'
             self._problem(line.spot(len(keyword) + 1), keyword, "this is no JSON array of texts", hint)
-            return []
+            return None
         if not found or not all(item.strip() for item in found):
-            self._problem(line.spot(0), keyword, f"{keyword} holds an empty command")
+            self._problem(line.spot(0), keyword, f"{keyword} holds an empty text")
+            return None
         return found
 
-    def _plain_words(self, keyword: str, line: Logical, start: int) -> list[Word]:
-        """The words after the flags; a flag is refused by name. COPY may be a JSON array."""
+    def _copy_words(self, line: Logical, start: int) -> list[Word] | None:
+        """Words, or the texts of a JSON array; `[ab]*.txt` is a word."""
         text = line.text[start:].strip(" \t")
-        if keyword == "COPY" and text.startswith("["):
-            return [Word(item, line.spot(0)) for item in self._array(keyword, line, text)]
+        if not re.match(r"\[[ \t]*\"", text):
+            return self._plain_words("COPY", line, start)
+        array = self._array("COPY", line, text)
+        return array if array is None else [Word(item, line.spot(0)) for item in array]
+
+    def _plain_words(self, keyword: str, line: Logical, start: int) -> list[Word]:
+        """The words after the flags; a flag is refused by name."""
         words = words_of(line, start)
         while words and words[0].text.startswith("--"):
             flag = words.pop(0)

@@ -19,9 +19,9 @@ from tests.fakes.tars import END, Member, directory, hardlink, pax, pax_record, 
 KINDS = {tarfile.REGTYPE: "file", tarfile.DIRTYPE: "dir", tarfile.SYMTYPE: "symlink", tarfile.LNKTYPE: "link"}
 
 
-def stdlib_tar(format: int) -> bytes:
+def stdlib_tar(form: int) -> bytes:
     out = io.BytesIO()
-    with tarfile.open(fileobj=out, mode="w", format=format) as archive:
+    with tarfile.open(fileobj=out, mode="w", format=form) as archive:
         for name, kind, body, link in (
             ("dir", tarfile.DIRTYPE, b"", ""),
             ("dir/file", tarfile.REGTYPE, b"x" * 1000, ""),
@@ -29,7 +29,7 @@ def stdlib_tar(format: int) -> bytes:
             ("dir/empty", tarfile.REGTYPE, b"", ""),
             ("n" * 90 + "/" + "m" * 90, tarfile.REGTYPE, b"long", ""),
             ("ünï/код", tarfile.REGTYPE, b"names", ""),
-            ("sym", tarfile.SYMTYPE, b"", "../t" if format == tarfile.USTAR_FORMAT else "../" + "t" * 150),
+            ("sym", tarfile.SYMTYPE, b"", "../t" if form == tarfile.USTAR_FORMAT else "../" + "t" * 150),
             ("hard", tarfile.LNKTYPE, b"", "dir/file"),
         ):
             info = tarfile.TarInfo(name)
@@ -39,9 +39,9 @@ def stdlib_tar(format: int) -> bytes:
     return out.getvalue()
 
 
-@pytest.mark.parametrize("format", [tarfile.USTAR_FORMAT, tarfile.GNU_FORMAT, tarfile.PAX_FORMAT])
-def test_same_as_the_stdlib_on_well_formed_archives(format: int) -> None:
-    data = stdlib_tar(format)
+@pytest.mark.parametrize("form", [tarfile.USTAR_FORMAT, tarfile.GNU_FORMAT, tarfile.PAX_FORMAT])
+def test_same_as_the_stdlib_on_well_formed_archives(form: int) -> None:
+    data = stdlib_tar(form)
     with tarfile.open(fileobj=io.BytesIO(data)) as archive:
         expected = [
             (
@@ -61,16 +61,14 @@ def test_same_as_the_stdlib_on_well_formed_archives(format: int) -> None:
     assert found == expected
 
 
-@pytest.mark.parametrize("format", ["gnu", "pax", "ustar", "v7", "oldgnu"])
-def test_gnu_tar_in_every_format(tmp_path: Path, format: str) -> None:
+@pytest.mark.parametrize("form", ["gnu", "pax", "ustar", "v7", "oldgnu"])
+def test_gnu_tar_in_every_format(tmp_path: Path, form: str) -> None:
     (tmp_path / "d").mkdir()
     (tmp_path / "d" / "file").write_bytes(os.urandom(3000))
     (tmp_path / "d" / ("n" * 80)).write_bytes(b"1")
     (tmp_path / "d" / "link").symlink_to("file")
     (tmp_path / "d" / "hard").hardlink_to(tmp_path / "d" / "file")
-    data = subprocess.run(
-        ["tar", "-C", tmp_path, f"--format={format}", "-cf", "-", "d"], check=True, capture_output=True
-    )
+    data = subprocess.run(["tar", "-C", tmp_path, f"--format={form}", "-cf", "-", "d"], check=True, capture_output=True)
     found = read_all(data.stdout)
     assert {h.name.rstrip(b"/") for h, _ in found} == {b"d", b"d/file", b"d/" + b"n" * 80, b"d/link", b"d/hard"}
     assert sorted(h.kind for h, _ in found) == ["dir", "file", "file", "link", "symlink"]
