@@ -617,6 +617,8 @@ watch() {
   ticks=0
   while sleep 0.5 2>/dev/null || sleep 1; do
     cut_log
+    # Where the wrapper was killed nobody ends this loop.
+    ! read -r session 2>/dev/null <"$dir/child" || in_session "$session" "$session" || exit
     ticks=$((ticks + 1))
     [ "$ticks" -ge "$((limit * 2))" ] || continue
     true >"$dir/timeout"
@@ -677,7 +679,7 @@ report() {
   elif alive "$dir"; then
     end=running
   fi
-  emit end "$end"
+  emit ended "$end"
   [ ! -e "$dir/timeout" ] || emit timeout yes
   [ ! -e "$dir/recorded" ] || emit recorded yes
   emit log "$dir/log"

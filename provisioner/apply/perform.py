@@ -143,10 +143,10 @@ class Performer:
         start = self._short(argv, render_env(action.env), timeout=action.timeout + self.context.patience.grace)
         give_up = self.context.clock.monotonic() + action.timeout + self.context.patience.link
         reply = await self._end_of(step, start)
-        while reply is None or reply["end"] in {b"running", b"unstarted"}:
+        while reply is None or reply["ended"] in {b"running", b"unstarted"}:
             if self.context.clock.monotonic() > give_up:
                 raise _unknown_end(step, "no answer from the host in time")
-            if reply is not None and reply["end"] == b"unstarted":
+            if reply is not None and reply["ended"] == b"unstarted":
                 reply = await self._begin_again(step, start, reply)
                 continue
             await self._rejoin(step.host)
@@ -160,7 +160,7 @@ class Performer:
             text = to_text(self.context.masker.mask(before["errors"]))
             raise StepError(f"{step.title} could not be started on {step.host}", host=step.host, evidence=text)
         reply = await self._end_of(step, start)
-        if reply is not None and reply["end"] == b"unstarted":
+        if reply is not None and reply["ended"] == b"unstarted":
             raise StepError(f"{step.title} could not be started on {step.host}", host=step.host)
         return reply
 
@@ -177,7 +177,7 @@ class Performer:
         if result.rc != 0:
             raise _host_fault(step, result)
         reply = parse_reply(result.stdout, step.host)
-        if "end" not in reply or not {"log", "tail", "errors", "outputs"} <= reply.keys():
+        if "ended" not in reply or not {"log", "tail", "errors", "outputs"} <= reply.keys():
             raise HostError(f"the reply of {step.host} makes no sense", host=step.host)
         return reply
 
@@ -185,7 +185,7 @@ class Performer:
         masker = self.context.masker
         tail = to_text(masker.mask(reply["tail"], cut=True))
         log = to_text(reply["log"])
-        if reply["end"] != b"done" or not reply.get("rc", b"").isdigit():
+        if reply["ended"] != b"done" or not reply.get("rc", b"").isdigit():
             raise _unknown_end(step, "the process is gone and left no exit status", tail, log)
         return Ending(
             rc=int(reply["rc"]),

@@ -46,7 +46,7 @@ async def _wait_for(performer: Performer, host: HostName, run: OpenRun) -> None:
     while True:
         context.stop.check("steps")
         result = await performer.call(host, "wait", run.run, step_key(StepId(run.step)), WAIT_SECONDS)
-        if parse_reply(result.stdout, host).get("end") != b"running":
+        if parse_reply(result.stdout, host).get("ended") != b"running":
             return
         if context.clock.monotonic() > give_up:
             raise DeadlineError(

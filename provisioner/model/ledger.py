@@ -109,7 +109,7 @@ def _parse_line(line: str, number: int, host: str) -> LedgerEntry:
     where = f"line {number} of the ledger of {host}"
     try:
         raw = json.loads(line)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise PreconditionError(f"{where} is no JSON", host=host) from error
     version = raw.get("v") if isinstance(raw, dict) else None
     kind = raw.get("kind") if isinstance(raw, dict) else None

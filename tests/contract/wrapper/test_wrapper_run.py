@@ -1,0 +1,271 @@
+"""The wrapper: one run, one end, known whatever happens to the link."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+
+import pytest
+
+from provisioner.apply.wire import host_argv, parse_reply, render_env, step_key
+from provisioner.model.ids import StepId
+from tests.contract.wrapper.rig import RUN, Rig, until
+from tests.fakes.hosts import PATHS
+
+STEP = "m1/init/init.sh"
+
+
+async def test_status_and_last_output_come_back(rig: Rig) -> None:
+    reply = await rig.script('echo "out $1"; echo err >&2; exit 7', "one")
+    assert (reply["ended"], reply["rc"]) == (b"done", b"7")
+    assert reply["tail"] == b"out one\nerr"
+    assert reply["recorded"] == b"yes"
+
+
+async def test_intent_stands_in_the_ledger_before_the_result(rig: Rig) -> None:
+    await rig.script("exit 3")
+    first, second = rig.ledger().entries
+    assert (first.event, first.rc, second.event, second.rc) == ("intent", None, "result", 3)
+    assert (first.step, first.kind, first.scope, first.run, first.cid) == (STEP, "init", "host", RUN, PATHS.cid)
+    assert first.boot_id == "00000000-0000-4000-8000-000000000001"
+
+
+async def test_script_runs_in_the_rootfs_with_its_env_and_a_normal_umask(rig: Rig) -> None:
+    reply = await rig.script('pwd; umask; echo "$A|$SEALER_DATA"', env={"A": "1", "SEALER_DATA": PATHS.data})
+    assert reply["tail"].decode().split("\n") == [str(rig.rootfs), "0022", f"1|{rig.host.at(PATHS.data)}"]
+
+
+async def test_shebang_decides_and_a_script_without_the_bit_runs_too(rig: Rig) -> None:
+    path = rig.write_script("init.sh", '#!/bin/sh -e\nfalse\necho "not reached"\n')
+    argv = rig.run_argv(STEP, "./scripts/init.sh")
+    assert parse_reply((await rig.connection().run(argv, timeout=60)).stdout, "m1")["rc"] == b"1"
+    path.chmod(0o644)
+    argv = rig.run_argv(STEP, "./scripts/init.sh", run=f"{RUN}2")
+    reply = parse_reply((await rig.connection().run(argv, timeout=60)).stdout, "m1")
+    assert (reply["rc"], reply["tail"]) == (b"0", b"not reached")
+
+
+async def test_command_runs_with_sh(rig: Rig) -> None:
+    rig.write_script("x", "")
+    argv = rig.run_argv("cluster/cmd/1", "sh", "-c", 'echo "$HOST"; false || exit 4', mode="command")
+    result = await rig.connection().run(argv, stdin=render_env([("HOST", "h")]), timeout=60)
+    reply = parse_reply(result.stdout, "m1")
+    assert (reply["rc"], reply["tail"]) == (b"4", b"h")
+    assert rig.ledger().entries[0].scope == "cluster"
+
+
+async def test_signals_are_not_ignored_by_what_scripts_start(rig: Rig) -> None:
+    reply = await rig.script("grep SigIgn /proc/self/status")
+    ignored = int(reply["tail"].split()[1], 16)
+    # busybox ash leaves QUIT ignored in any child of an `eval` that has a background job: its own habit, and harmless.
+    for number in (signal.SIGHUP, signal.SIGINT, signal.SIGTERM):
+        assert not ignored >> (number - 1) & 1, signal.Signals(number).name
+
+
+async def test_link_killed_in_the_middle_keeps_the_status(rig: Rig) -> None:
+    rig.write_script("init.sh", "echo began; while [ ! -e go ]; do sleep 0.05; done; echo ended; exit 5")
+    running = asyncio.create_task(rig.connection().run(rig.run_argv(STEP, "./scripts/init.sh"), timeout=60))
+    log = rig.run_folder(STEP) / "log"
+    await until(lambda: log.exists() and b"began" in log.read_bytes())
+    rig.host.cut()
+    assert (await running).rc is None
+    (rig.rootfs / "go").touch()
+    reply = parse_reply((await rig.call("wait", RUN, step_key(StepId(STEP)), 20)).stdout, "m1")
+    assert (reply["ended"], reply["rc"], reply["tail"]) == (b"done", b"5", b"began\nended")
+    assert rig.ledger().entries[-1].rc == 5
+
+
+async def test_run_again_attaches_and_never_runs_twice(rig: Rig) -> None:
+    rig.write_script("init.sh", "echo x >>count; while [ ! -e go ]; do sleep 0.05; done")
+    argv = rig.run_argv(STEP, "./scripts/init.sh")
+    first = asyncio.create_task(rig.connection().run(argv, timeout=60))
+    await until(lambda: (rig.rootfs / "count").exists())
+    second = asyncio.create_task(rig.connection().run(argv, timeout=60))
+    await asyncio.sleep(0)
+    (rig.rootfs / "go").touch()
+    replies = [parse_reply(r.stdout, "m1") for r in await asyncio.gather(first, second)]
+    third = parse_reply((await rig.connection().run(argv, timeout=60)).stdout, "m1")
+    assert [r["rc"] for r in (*replies, third)] == [b"0"] * 3
+    assert (rig.rootfs / "count").read_text() == "x\n"
+    assert len(rig.ledger().entries) == 2
+
+
+async def test_daemon_holds_neither_the_channel_nor_the_wrapper(rig: Rig) -> None:
+    reply = await asyncio.wait_for(rig.script("sleep 300 & echo $! >pid; echo up"), 20)
+    assert (reply["rc"], reply["tail"]) == (b"0", b"up")
+    pid = int((rig.rootfs / "pid").read_text())
+    os.kill(pid, 0)
+    fds = [os.readlink(f"/proc/{pid}/fd/{n}") for n in os.listdir(f"/proc/{pid}/fd")]
+    assert not [f for f in fds if f.startswith(("pipe:", "socket:")) or "lock" in f], fds
+    await until(lambda: rig.host.processes() == [pid])  # no wrapper, no watcher, no shell is left
+
+
+async def test_timeout_ends_the_whole_session(rig: Rig) -> None:
+    body = 'trap "" TERM; sh -c \'trap "" TERM; while :; do sleep 1; done\' & while :; do sleep 1; done'
+    reply = await asyncio.wait_for(rig.script(body, timeout=1), 40)
+    assert (reply["ended"], reply["rc"], reply["timeout"]) == (b"done", b"124", b"yes")
+    await until(lambda: rig.host.processes() == [])
+
+
+async def test_large_output_is_capped_and_its_end_is_kept(rig: Rig) -> None:
+    body = "dd if=/dev/zero bs=1048576 count=100 2>/dev/null | tr '\\000' y; echo; echo the end"
+    reply = await rig.script(body)
+    assert reply["rc"] == b"0"
+    assert len(reply["tail"]) < 70_000
+    assert reply["tail"].endswith(b"\nthe end")
+    assert (rig.run_folder(STEP) / "log").stat().st_size <= 64 << 20
+
+
+async def test_wrapper_killed_is_an_unknown_end(rig: Rig) -> None:
+    rig.write_script("init.sh", "echo began; sleep 300")
+    running = asyncio.create_task(rig.connection().run(rig.run_argv(STEP, "./scripts/init.sh"), timeout=60))
+    child = rig.run_folder(STEP) / "child"
+    await until(lambda: child.exists() and child.read_text().strip() != "")
+    rig.host.cut()
+    await running
+    facts = await rig.facts()
+    assert [(r.step, r.alive, r.rc) for r in facts.open_runs] == [(STEP, True, None)]
+    rig.host.end_processes()
+    facts = await rig.facts()
+    assert [(r.step, r.alive, r.rc) for r in facts.open_runs] == [(STEP, False, None)]
+    assert facts.ledger.record(StepId(STEP)).open_intent is not None
+    reply = parse_reply((await rig.call("wait", RUN, step_key(StepId(STEP)), 5)).stdout, "m1")
+    assert reply["ended"] == b"lost"
+
+
+async def test_script_that_outlives_its_wrapper_counts_as_alive(rig: Rig) -> None:
+    rig.write_script("init.sh", "echo began; sleep 300")
+    running = asyncio.create_task(rig.connection().run(rig.run_argv(STEP, "./scripts/init.sh"), timeout=60))
+    child, wrapper = (rig.run_folder(STEP) / name for name in ("child", "pid"))
+    await until(lambda: child.exists() and child.read_text().strip() != "" and wrapper.exists())
+    os.kill(int(wrapper.read_text().split()[0]), signal.SIGKILL)
+    await running
+    assert [(r.alive, r.rc) for r in (await rig.facts()).open_runs] == [(True, None)]
+    os.kill(int(child.read_text()), signal.SIGKILL)
+    assert [(r.alive, r.rc) for r in (await rig.facts()).open_runs] == [(False, None)]
+
+
+async def test_status_without_a_ledger_line_is_written_down_later(rig: Rig) -> None:
+    await rig.script("exit 0")
+    folder = rig.run_folder(STEP)
+    ledger = rig.host.state(PATHS, "ledger.jsonl")
+    ledger.write_text(ledger.read_text().splitlines()[0] + "\n")  # as if killed between status and ledger
+    (folder / "recorded").unlink()
+    assert [(r.alive, r.rc) for r in (await rig.facts()).open_runs] == [(False, 0)]
+    await rig.call("wait", RUN, step_key(StepId(STEP)), 5)
+    assert (await rig.facts()).open_runs == ()
+    assert [e.event for e in rig.ledger().entries] == ["intent", "result"]
+
+
+async def test_reboot_ends_what_ran(rig: Rig) -> None:
+    rig.write_script("init.sh", "echo began; sleep 300")
+    running = asyncio.create_task(rig.connection().run(rig.run_argv(STEP, "./scripts/init.sh"), timeout=60))
+    child = rig.run_folder(STEP) / "child"
+    await until(lambda: child.exists() and child.read_text().strip() != "")
+    rig.host.cut()
+    await running
+    rig.host.boot(2)
+    facts = await rig.facts()
+    assert [(r.alive, r.rc) for r in facts.open_runs] == [(False, None)]
+    reply = await rig.script("echo again", run=f"{RUN}2")
+    assert reply["rc"] == b"0"
+    assert (await rig.facts()).open_runs == ()
+
+
+async def test_outputs_are_merged_by_key_and_later_ones_win(rig: Rig) -> None:
+    await rig.script('printf "a=1\\nsecret:b=2\\nno line\\n;x=3\\n" >>"$SEALER_OUTPUT"')
+    reply = await rig.script('echo "b=4" >>"$SEALER_OUTPUT"; echo "a.c=5" >>"$SEALER_OUTPUT"', run=f"{RUN}2")
+    assert reply["outputs"] == b"b=4\na.c=5\n"
+    facts = await rig.facts()
+    assert facts.outputs == "a=1\nb=4\na.c=5\n"
+    assert rig.host.state(PATHS, "outputs").stat().st_mode & 0o777 == 0o600
+    assert (await rig.call("outputs", stdin=b"a=9\n")).ok
+    assert (await rig.facts()).outputs == "b=4\na.c=5\na=9\n"
+
+
+async def test_outputs_of_a_failed_script_count_nothing(rig: Rig) -> None:
+    await rig.script('echo "a=1" >>"$SEALER_OUTPUT"; exit 1')
+    assert (await rig.facts()).outputs == ""
+
+
+async def test_nothing_of_the_env_stays_on_the_host(rig: Rig) -> None:
+    secret = "canary-7f3a"
+    await rig.script('sleep 0.1; echo "${#S}"', env={"S": secret})
+    for path in rig.host.folder.rglob("*"):
+        assert not path.is_file() or secret.encode() not in path.read_bytes(), path
+    tmpfs = rig.host.at(PATHS.tmpfs)
+    assert list(tmpfs.iterdir()) == []
+    assert tmpfs.stat().st_mode & 0o777 == rig.host.state(PATHS).stat().st_mode & 0o777 == 0o700
+
+
+async def test_secret_is_in_no_argv_while_the_script_runs(rig: Rig) -> None:
+    rig.write_script("init.sh", "echo began; while [ ! -e go ]; do sleep 0.05; done")
+    argv = rig.run_argv(STEP, "./scripts/init.sh")
+    running = asyncio.create_task(rig.connection().run(argv, stdin=b"export S='canary-7f3a'\n", timeout=60))
+    log = rig.run_folder(STEP) / "log"
+    await until(lambda: log.exists() and b"began" in log.read_bytes())
+    lines = [open(f"/proc/{pid}/cmdline", "rb").read() for pid in rig.host.processes()]
+    assert lines and not any(b"canary" in line for line in lines)
+    (rig.rootfs / "go").touch()
+    await running
+
+
+async def test_unknown_run_is_unstarted(rig: Rig) -> None:
+    reply = parse_reply((await rig.call("wait", RUN, "none", 5)).stdout, "m1")
+    assert reply["ended"] == b"unstarted"
+
+
+async def test_a_living_run_of_another_run_id_is_refused(rig: Rig) -> None:
+    rig.write_script("init.sh", "echo began; while [ ! -e go ]; do sleep 0.05; done")
+    first = asyncio.create_task(rig.connection().run(rig.run_argv(STEP, "./scripts/init.sh"), timeout=60))
+    log = rig.run_folder(STEP) / "log"
+    await until(lambda: log.exists() and b"began" in log.read_bytes())
+    result = await rig.connection().run(rig.run_argv(STEP, "./scripts/init.sh", run=f"{RUN}2"), timeout=60)
+    assert result.rc == 79
+    (rig.rootfs / "go").touch()
+    assert (await first).ok
+
+
+@pytest.mark.parametrize("cut", [1, 20, 0])
+async def test_torn_line_goes_before_the_next_is_written(rig: Rig, cut: int) -> None:
+    await rig.script("exit 0")
+    ledger = rig.host.state(PATHS, "ledger.jsonl")
+    ledger.write_bytes(ledger.read_bytes()[: -cut or None])
+    if cut == 0:
+        ledger.write_bytes(ledger.read_bytes() + b"\0\0\0")
+    assert (await rig.facts()).ledger.torn
+    await rig.script("exit 0", run=f"{RUN}2")
+    events = [e.event for e in rig.ledger().entries]
+    assert events == (["intent", "intent", "result"] if cut else ["intent", "result", "intent", "result"])
+
+
+async def test_record_writes_pairs_and_settles_dead_runs(rig: Rig) -> None:
+    fields = '"run":"r","fence":0,"cid":"c","owner":"o","step":"cluster/cmd/1","kind":"cmd","scope":"cluster","inputs":"","tool":"t"'
+    result = await rig.call("record", stdin=f"pair 0 cluster+cmd+1 {fields}\nresult 3 cluster+cmd+1 {fields}\n".encode())
+    assert result.ok, result
+    assert [(e.event, e.rc) for e in rig.ledger().entries] == [("intent", None), ("result", 0), ("result", 3)]
+
+
+async def test_erase_leaves_nothing_but_the_data(rig: Rig) -> None:
+    await rig.lay({"a": b"1"})
+    await rig.script("exit 0")
+    (rig.host.at(PATHS.data) / "kept").write_text("x")
+    assert (await rig.call("erase", "no")).ok
+    left = sorted(str(p.relative_to(rig.host.folder)) for p in rig.host.folder.rglob("*") if p.is_file())
+    assert left == ["boot_id", "var/lib/sealer/data/app/data/kept"]
+    assert (await rig.call("erase", "yes")).ok
+    assert not rig.host.at(PATHS.base).exists()
+
+
+async def test_unknown_verb_changes_nothing(rig: Rig) -> None:
+    result = await rig.call("explode")
+    assert (result.rc, result.stdout) == (64, b"")
+    assert sorted(p.name for p in rig.host.folder.iterdir()) == ["boot_id"]
+
+
+async def test_words_arrive_as_they_are(rig: Rig) -> None:
+    words = ["", " ", "'", '"', "$(touch x)", "`id`", "a\nb", "-n", "\\", "*", "é\x01"]
+    reply = await rig.script('for w in "$@"; do printf "%s|" "$w"; done; echo', *words)
+    assert reply["tail"].decode() == "|".join(words) + "|"
+    assert host_argv(PATHS, "read")[0:4] == ("sh", "-c", 'eval "$1"', "sealer-host")
