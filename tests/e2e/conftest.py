@@ -33,8 +33,9 @@ def image_home(tmp_path_factory: pytest.TempPathFactory, etcd_context: Path) -> 
 @pytest.fixture
 def product(tmp_path: Path, image_home: Path) -> Iterator[Product]:
     """A user who has the image; whatever the test leaves is removed, and the machine must look as before."""
-    before = look()
+    before = look("nobody-aaaaaa")
     user = Product(tmp_path, {"XDG_DATA_HOME": str(image_home / "data")})
     yield user
+    user.remember()
     user.run("down", "etcd", "--provider", "local", "--yes")
-    assert look() == before
+    assert look(user.cid) == before

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -35,6 +36,8 @@ class Product:
 
     home: Path
     extra: dict[str, str] = field(default_factory=dict)
+    cid: str = "nobody-aaaaaa"
+    """The cluster that was seen last: whatever carries its mark afterwards was left behind."""
 
     @property
     def state(self) -> Path:
@@ -65,7 +68,14 @@ class Product:
             process.send_signal(signal.SIGKILL)
             out, err = process.communicate()
             raise AssertionError(f"hung: {words}\n{out}\n{err}") from None
+        self.remember()
         return Answer(process.returncode, out, err)
+
+    def remember(self) -> None:
+        """Note the cid of the cluster that the state knows or that lies on the machine under our name."""
+        for stack in (self.state / "backend/.pulumi/stacks").glob("*/etcd.json"):
+            found = re.search(r'"cid": ?"(etcd-[a-z2-7]{6})"', stack.read_text())
+            self.cid = found[1] if found else self.cid
 
     def ok(self, *words: str, timeout: float = LIMIT) -> Answer:
         answer = self.run(*words, timeout=timeout)
