@@ -6,6 +6,7 @@ import os
 import signal
 from collections.abc import Iterator
 from contextlib import suppress
+from functools import cache
 from pathlib import Path
 
 from drivers.local.hierarchies import Hierarchy, delegate, make_group, read_hierarchies
@@ -17,10 +18,13 @@ SUPERVISOR, GUEST = "sup", "vm"
 
 KILL_SECONDS = 15.0
 
+_hierarchies = cache(read_hierarchies)
+"""They do not change while a command runs, and every look at a host asks for them."""
+
 
 def make_host_groups(cluster: str, host: str) -> None:
     """`<cluster>/<host>/{sup,vm}` in every hierarchy; idempotent. Raises PreconditionError where there is none."""
-    hierarchies = read_hierarchies()
+    hierarchies = _hierarchies()
     if not hierarchies:
         raise PreconditionError("no cgroup is mounted below /sys/fs/cgroup", hint="mount cgroup2 there")
     try:
@@ -43,12 +47,12 @@ def _make_tree(hierarchy: Hierarchy, cluster: str, host: str) -> None:
 
 def join_files(cluster: str, host: str) -> tuple[str, ...]:
     """The files that a process writes its pid to, to become a supervisor."""
-    return tuple(f"{h.mountpoint}/{cluster}/{host}/{SUPERVISOR}/cgroup.procs" for h in read_hierarchies())
+    return tuple(f"{h.mountpoint}/{cluster}/{host}/{SUPERVISOR}/cgroup.procs" for h in _hierarchies())
 
 
 def groups(path: str) -> tuple[Path, ...]:
     """The folders of a cgroup path (`<cluster>` or `<cluster>/<host>[/<leaf>]`) that exist."""
-    return tuple(p for h in read_hierarchies() if (p := Path(h.mountpoint, path)).is_dir())
+    return tuple(p for h in _hierarchies() if (p := Path(h.mountpoint, path)).is_dir())
 
 
 def pids(path: str) -> frozenset[int]:
@@ -58,7 +62,7 @@ def pids(path: str) -> frozenset[int]:
 
 def seen_pids(path: str) -> frozenset[int]:
     """The processes below a cgroup path in one hierarchy: quick, for looking; `pids` is for ending them."""
-    found = sorted((h for h in read_hierarchies()), key=lambda h: not h.unified)
+    found = sorted((h for h in _hierarchies()), key=lambda h: not h.unified)
     return frozenset(_pids_below(Path(found[0].mountpoint, path))) if found else frozenset()
 
 

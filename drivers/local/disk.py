@@ -6,9 +6,6 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
-
 from drivers.local.names import Place
 from drivers.local.sshd import SshServer
 from drivers.local.state import HostInputs, HostRecord, disk_of, write_host_record
@@ -66,6 +63,10 @@ class HostKey:
 
 def new_host_key() -> HostKey:
     """A fresh ed25519 key pair."""
+    # Here, as a run that changes nothing makes no key and need not wait for this import.
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+    from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
+
     key = Ed25519PrivateKey.generate()
     private = key.private_bytes(Encoding.PEM, PrivateFormat.OpenSSH, NoEncryption())
     public = key.public_key().public_bytes(Encoding.OpenSSH, PublicFormat.OpenSSH)

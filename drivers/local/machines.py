@@ -89,10 +89,10 @@ def delete_network(cid: ClusterId, paths: LocalPaths | None = None) -> None:
                 raise ProviderError(f"{cid} still has hosts: {', '.join(left)}", hint="remove them first")
             remove_switch(place)
             remove_groups(place.cgroup)
-            wait_until_reaped(place)
             remove_tree(place.run)
             remove_tree(place.folder)
         remove_parents(place.paths)
+    wait_until_reaped(place)
 
 
 def ensure_host(inputs: HostInputs, paths: LocalPaths | None = None) -> HostState:

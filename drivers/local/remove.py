@@ -25,7 +25,7 @@ _GET_FLAGS, _SET_FLAGS = 0x80086601, 0x40086602
 _UNDELETABLE = 0x10 | 0x20
 """FS_IMMUTABLE_FL and FS_APPEND_FL: what `chattr +i` inside a host leaves on its disk."""
 
-REAP_SECONDS = 3.0
+REAP_SECONDS = 8.0
 
 
 def remove_host(place: Place, name: HostName) -> None:
@@ -37,7 +37,7 @@ def remove_host(place: Place, name: HostName) -> None:
 
 
 def wait_until_reaped(place: Place) -> None:
-    """Give this machine's init a moment to take note of ended supervisors, so that a look finds none; 3 s at most.
+    """Give this machine's init a moment to take note of ended supervisors, so that a look finds none; 8 s at most.
 
     They are nobody's children but init's, so nothing else can remove them; one that takes longer is no error.
     """

@@ -129,6 +129,8 @@ def _read(path: Path) -> dict[str, object] | None:
         raw = json.loads(path.read_bytes())
     except FileNotFoundError:
         return None
+    except PermissionError as error:
+        raise PreconditionError(f"{path} may not be read", hint="run the same command with sudo, or as root") from error
     except (OSError, ValueError) as error:
         raise PreconditionError(
             f"{path} cannot be read: {error}", hint="remove this cluster and make it again"

@@ -39,8 +39,10 @@ def sweep(cid: ClusterId, paths: LocalPaths | None = None) -> tuple[str, ...]:
                 # A killed run's orphaned plugin may still be making a host; it would put things back.
                 makers.enter_context(folder_lock(place.host_folder(name)))
             _remove(place)
-    with folder_lock(paths.records):
-        remove_parents(paths)
+    if os.geteuid() == 0 and (paths.run.exists() or paths.records.exists()):
+        with folder_lock(paths.records, make=True):
+            remove_parents(paths)
+    wait_until_reaped(place)
     left = frozenset(leftovers(cid, paths))
     return tuple(line for line in before if line not in left)
 
@@ -52,7 +54,6 @@ def _remove(place: Place) -> None:
     cgroups.kill(place.cgroup)
     remove_switch(place)
     cgroups.remove_groups(place.cgroup)
-    wait_until_reaped(place)
     for device in loop_devices(place):
         _detach_loop(Path(device))
     remove_tree(place.run)

@@ -24,6 +24,7 @@ from .outside import look
 
 pytestmark = [pytest.mark.hosts, pytest.mark.timeout(120)]
 
+ROOT = Path(__file__).resolve().parents[2]
 M1, M2 = HostName("m1"), HostName("m2")
 
 
@@ -288,3 +289,10 @@ def test_a_failing_boot_says_why(cluster: Cluster, monkeypatch: pytest.MonkeyPat
     with pytest.raises(ProviderError, match="ended while it started") as caught:
         machines.ensure_host(cluster.inputs(0))
     assert "no such thing as a host" in caught.value.evidence
+
+
+@pytest.mark.parametrize("kind", ["v2", "shared"])
+def test_other_machines(kind: str) -> None:
+    argv = ["unshare", "-m", sys.executable, "-m", "tests.hosts.othermachine", kind]
+    done = subprocess.run(argv, cwd=ROOT, capture_output=True, text=True, timeout=90, check=False)
+    assert done.stdout == "fine\n", done.stderr
