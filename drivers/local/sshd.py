@@ -61,10 +61,14 @@ def unpack_sshd(target: Path) -> Path:
         _download(packages)
         for package in sorted(packages.glob("*.deb")):
             _run(["dpkg", "-x", str(package), str(tree)])
+        kept = Path(work, "kept")
         names = needed_files(tree)
-        (tree / LIST).write_text("\n".join(names) + "\n", "utf-8")
+        for name in names:
+            (kept / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(tree / name, kept / name)
+        (kept / LIST).write_text("\n".join(names) + "\n", "utf-8")
         shutil.rmtree(target, ignore_errors=True)
-        tree.rename(target)
+        kept.rename(target)
     return target
 
 
