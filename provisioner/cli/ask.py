@@ -77,9 +77,9 @@ class Asker:
 
 def _ask(screen: Screen, question: str, read: Callable[[], str]) -> bool:
     """Raises InterruptedRunError (130) for Ctrl-C at the question."""
-    screen.err.write(question)
-    screen.err.flush()
     try:
+        screen.err.write(question)
+        screen.err.flush()
         answer = read()
     except KeyboardInterrupt:
         screen.err.write("\n")

@@ -14,7 +14,7 @@ from provisioner.cli.planview import hash_line, plan_lines
 from provisioner.cli.run import Run, Session, execute
 from provisioner.cli.sources import read_sources
 from provisioner.cli.views import down_report_lines, up_lines
-from provisioner.errors import ProviderError
+from provisioner.errors import PreconditionError, ProviderError
 from provisioner.model.clusterfile import parse_clusterfile
 from provisioner.model.ids import StepId, parse_cluster_name
 from provisioner.model.plan import Plan
@@ -45,7 +45,10 @@ def run_up(session: Session, given: Given) -> int:
 
 
 def run_plan(session: Session, given: Given, *, detailed: bool = False) -> int:
-    """`plan`, and `up --dry-run`. Returns 2 with `detailed` where changes wait."""
+    """`plan`, and `up --dry-run`. Returns 2 with `detailed` where changes wait.
+
+    Raises PreconditionError (12) for another plan than `--expect-plan` names.
+    """
     args, choice = _args(session, given), _choice(session, given)
     files = _files(session, given)
 
@@ -53,6 +56,8 @@ def run_plan(session: Session, given: Given, *, detailed: bool = False) -> int:
         return await pipeline.plan(run.world, args, files, choice)
 
     plan = execute(session, work)
+    if choice.expect_plan and choice.expect_plan != plan.plan_hash:
+        raise PreconditionError(f"the plan is {plan.plan_hash}, not {choice.expect_plan}", hint="look at it again")
     _print_plan(session, plan)
     return CHANGES_WAIT if detailed and plan.changes else 0
 

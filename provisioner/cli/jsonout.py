@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
-from provisioner.image.store import ImageDetail, ImageRow, Removed
-from provisioner.infra.install import EngineStatus
 from provisioner.model.driver import Check
 from provisioner.model.report import DownReport, HostStatus, ListRow, LockInfo, StatusReport, StepReport, UpReport
 from provisioner.world import ExecResult
+
+if TYPE_CHECKING:
+    from provisioner.image.store import ImageDetail, ImageRow, Removed
+    from provisioner.infra.install import EngineStatus
 
 VERSION = 1
 

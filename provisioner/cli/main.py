@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from provisioner.settings import Settings
 
 PROGRAM = "sealer-cloud"
 COMPLETE_VARIABLE = "_SEALER_CLOUD_COMPLETE"
@@ -51,9 +55,16 @@ def _fail(error: BaseException, words: list[str]) -> int:
     except SealerError:
         settings = None
     environ = settings.environ if settings else {}
-    colored = sys.stderr.isatty() and settings is not None and settings.color != "never"
-    look = Look(output=wanted_format(words, environ), verbose=verbosity(words), color=colored)
+    look = Look(output=wanted_format(words, environ), verbose=verbosity(words), color=_colored(words, settings))
     return report_failure(error, make_screen(look), settings)
+
+
+def _colored(words: Sequence[str], settings: Settings | None) -> bool:
+    own = _own(words)
+    if "--no-color" in own or "--color" in own:
+        return "--color" in own
+    wanted = {"always": True, "never": False}.get(settings.color if settings else "never")
+    return sys.stderr.isatty() if wanted is None else wanted
 
 
 def wanted_format(words: Sequence[str], environ: Mapping[str, str]) -> str:

@@ -64,6 +64,10 @@ class QuickCommand(TyperCommand):
         """All parameters, quickened."""
         return quicken(super().get_params(ctx))
 
+    def collect_usage_pieces(self, ctx: Any) -> list[str]:
+        """The usage line as manuals write it: `NAME`, `[IMAGE]`, `[-- CMD...]`, without the parser's braces."""
+        return [piece.strip("{}").replace("]...", "]") for piece in super().collect_usage_pieces(ctx)]
+
 
 class QuickGroup(TyperGroup):
     """The same for a group of commands."""

@@ -80,6 +80,7 @@ async def _execute(session: Session, work: Callable[[Run], Awaitable[T]], *, yes
 async def _explained(run: Run, work: Callable[[Run], Awaitable[T]], interrupts: Any) -> T:
     import asyncio
 
+    from provisioner.cli.failure import to_sealer
     from provisioner.cli.signals import TerminatedError
     from provisioner.errors import InterruptedRunError, SealerError
 
@@ -90,7 +91,12 @@ async def _explained(run: Run, work: Callable[[Run], Awaitable[T]], interrupts: 
             "interrupted twice; what was running on the hosts may still be running",
             hint="the next run looks before it acts: run the same command again",
         )
-    except SealerError as known:
+    except KeyboardInterrupt:  # raised by our handler just beside the question
+        error = InterruptedRunError("interrupted at the question; nothing was changed")
+    except (SealerError, BaseExceptionGroup) as raised:
+        known = to_sealer(raised)
+        if known is None:
+            raise
         error = known
     if isinstance(error, InterruptedRunError) and interrupts.terminated:
         error = TerminatedError(error.message, hint=error.hint, host=error.host, phase=error.phase)

@@ -231,6 +231,15 @@ def test_only_detailed_exitcode_ends_with_2(pipeline: Pipeline, changes: bool, c
     assert main(["plan", "etcd:v1", "--detailed-exitcode"]) == code
 
 
+def test_plan_refuses_another_plan_than_the_expected_one(
+    pipeline: Pipeline, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["plan", "etcd:v1", "--expect-plan", s.new_cluster().plan_hash]) == 0
+    capsys.readouterr()
+    assert main(["plan", "etcd:v1", "--expect-plan", "sha256:other", "-o", "json"]) == 12
+    assert "sha256:other" in read(capsys, "error")["error"]["message"]
+
+
 def test_bad_files_stop_before_the_pipeline(
     pipeline: Pipeline, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
