@@ -9,8 +9,6 @@ from collections.abc import Callable
 from provisioner.errors import SealerError, UsageError
 
 FAILPOINTS = (
-    "connected",
-    "read",
     "preflight-done",
     "archive-written",
     "rootfs-sending",

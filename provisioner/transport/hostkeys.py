@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import binascii
 import re
 from collections.abc import Iterable
 
@@ -32,7 +31,7 @@ def parse_host_key(text: str, host: str) -> str:
         blob = base64.b64decode(words[1], validate=True)
         length = int.from_bytes(blob[:4], "big")
         good = words[0] in _KEY_TYPES and blob[4 : 4 + length] == words[0].encode()
-    except (IndexError, binascii.Error):
+    except (IndexError, ValueError):  # no second word, or no base64
         good = False
     if not good:
         raise HostError(

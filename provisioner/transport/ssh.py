@@ -43,7 +43,7 @@ def make_connect(*, timeout: float = CONNECT_TIMEOUT, keepalive: float = KEEPALI
     cache: dict[ClusterKeys, asyncssh.SSHKey] = {}
 
     async def connect(host: InventoryHost, keys: ClusterKeys) -> Connection:
-        pins = [asyncssh.import_public_key(pin) for pin in pins_of(host)]
+        pins = _load_pins(host)
         if keys not in cache:
             cache[keys] = _load_key(keys)
         try:
@@ -77,6 +77,13 @@ def _options(
         "connect_timeout": timeout,
         "login_timeout": timeout,
     }
+
+
+def _load_pins(host: InventoryHost) -> list[asyncssh.SSHKey]:
+    try:
+        return [asyncssh.import_public_key(pin) for pin in pins_of(host)]
+    except asyncssh.KeyImportError as error:
+        raise HostError(f"the pinned key of {host.name} is no public key", host=host.name) from error
 
 
 def _load_key(keys: ClusterKeys) -> asyncssh.SSHKey:

@@ -50,7 +50,8 @@ class FakeHost:
 
     def __post_init__(self) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
-        self.boot(1)
+        if not (self.folder / "boot_id").exists():
+            self.boot(1)
 
     def boot(self, number: int) -> None:
         """A fresh boot id, as after a reboot; the tmpfs is empty then, processes are gone."""
