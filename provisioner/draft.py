@@ -30,8 +30,8 @@ from provisioner.model.facts import FactMap
 from provisioner.model.hosts import ClusterKeys, Inventory
 from provisioner.model.ids import ClusterId, ClusterName, HostName, RunId, new_cid, new_run_id
 from provisioner.model.images import Changeset, PinnedImage
-from provisioner.model.intent import accept_request, resolve_request
-from provisioner.model.plan import Plan
+from provisioner.model.intent import accept_request, changed_parts, resolve_request
+from provisioner.model.plan import InfraPlan, Plan
 from provisioner.model.planhash import plan_hash
 from provisioner.model.request import Clusterfile, UpArgs, UpRequest
 from provisioner.model.secret import Secret, Value
@@ -111,9 +111,14 @@ def check_machine(driver: Driver) -> None:
 
 
 def choose_cid(world: World, wish: Wish, driver: Driver) -> ClusterId:
-    """The stored cid, else a new one. Machines of this name without state are somebody's: refused (3)."""
-    if wish.stored and wish.stored.cid:
+    """The stored cid; a new one for a new cluster, and for another cluster that takes the name over (--replace).
+
+    Machines of this name without state are somebody's: refused (3).
+    """
+    if wish.stored and wish.stored.cid and not _is_another(wish):
         return wish.stored.cid
+    if wish.stored:
+        return new_cid(ClusterName(wish.accepted.cluster), world.random)
     name = ClusterName(wish.accepted.cluster)
     strangers = driver.find(name)
     if strangers:
@@ -122,6 +127,14 @@ def choose_cid(world: World, wish: Wish, driver: Driver) -> ClusterId:
             hint=f"remove it with `sealer-cloud down {name} --provider {driver.name}`, or take another --name",
         )
     return new_cid(name, world.random)
+
+
+def _is_another(wish: Wish) -> bool:
+    """True where --replace gave the name to another image repository or provider: its machines are new ones."""
+    before = wish.stored.accepted if wish.stored else None
+    if before is None or not wish.request.replace:
+        return False
+    return (before.image.repository, before.provider) != (wish.image.repository, wish.accepted.provider)
 
 
 async def make_draft(world: World, wish: Wish, choice: UpChoice, *, acting: bool) -> Draft:
@@ -236,7 +249,7 @@ def _joint_plan(wish: Wish, cid: ClusterId, previewed: Previewed, inputs: PlanIn
         image_reference=wish.image.reference,
         image_digest=wish.image.digest,
         image_size=wish.image.size,
-        infra=previewed.plan,
+        infra=_name_changes(wish, previewed.plan),
         apply=plan_apply(inputs),
         notes=(*wish.request.notes, *wish.changeset.dropped),
         data_root=wish.accepted.data_root,
@@ -244,6 +257,17 @@ def _joint_plan(wish: Wish, cid: ClusterId, previewed: Previewed, inputs: PlanIn
         ports=tuple(sorted(parse_requires(wish.image.labels).ports)),
     )
     return replace(plan, plan_hash=plan_hash(plan, wish.accepted))
+
+
+def _name_changes(wish: Wish, infra: InfraPlan) -> InfraPlan:
+    """Say what of the accepted request changes, where the engine only says that it does."""
+    before = wish.stored.accepted if wish.stored else None
+    if before is None:
+        return infra
+    detail = ", ".join(changed_parts(before, wish.accepted))
+    return replace(
+        infra, update=tuple(replace(c, detail=detail) if c.type.endswith(":Intent") else c for c in infra.update)
+    )
 
 
 def deleted_hosts(draft: Draft) -> tuple[str, ...]:

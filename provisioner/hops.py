@@ -10,17 +10,17 @@ from dataclasses import dataclass, replace
 from provisioner import stage2
 from provisioner.apply.plan import plan_apply
 from provisioner.draft import Draft, Wish, deleted_hosts, env_source, reading_for
-from provisioner.errors import DeadlineError, PreconditionError, UsageError
+from provisioner.errors import DeadlineError, InterruptedRunError, PreconditionError, UsageError
 from provisioner.events import Phase, PhaseDone, PhaseStarted, Warned
 from provisioner.infra.locks import RunLock
 from provisioner.model.facts import FactMap, HostFacts
 from provisioner.model.hosts import ClusterKeys, Inventory, StackOutputs, to_inventory
 from provisioner.model.ids import ClusterName, new_run_id
-from provisioner.model.plan import ApplyPlan
+from provisioner.model.plan import ApplyPlan, Plan
 from provisioner.model.planhash import steps_differ
 from provisioner.model.report import ApplyReport, UpReport
 from provisioner.transport.hostset import HostSet, open_hosts
-from provisioner.world import UpChoice, World
+from provisioner.world import Confirm, UpChoice, World
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,15 +34,26 @@ class Ready:
 
 
 @asynccontextmanager
-async def deadline(seconds: float) -> AsyncIterator[None]:
+async def deadline(seconds: float) -> AsyncIterator[asyncio.Timeout]:
     """Bound a whole command. Raises DeadlineError (11) when the time is over."""
     try:
-        async with asyncio.timeout(seconds):
-            yield
+        async with asyncio.timeout(seconds) as limit:
+            yield limit
     except TimeoutError as error:
         raise DeadlineError(
             f"out of time after {seconds:.0f} s", hint="run the same command again: it goes on; or give --timeout"
         ) from error
+
+
+def ask(confirm: Confirm, plan: Plan, limit: asyncio.Timeout) -> None:
+    """Have the plan confirmed; a person's time to read it is not the command's. Raises InterruptedRunError (130)."""
+    loop = asyncio.get_running_loop()
+    begun = loop.time()
+    if not confirm(plan):
+        raise InterruptedRunError("not confirmed; nothing was changed")
+    when = limit.when()
+    if when is not None:
+        limit.reschedule(when + loop.time() - begun)
 
 
 @asynccontextmanager

@@ -36,7 +36,7 @@ async def up(world: World, args: UpArgs, files: Clusterfile, choice: UpChoice, c
     """
     begun = world.clock.monotonic()
     cluster = resolve_name(args, files)
-    async with hops.deadline(choice.timeout), hops.holding(world, cluster, "up", choice.lock_timeout):
+    async with hops.deadline(choice.timeout) as limit, hops.holding(world, cluster, "up", choice.lock_timeout):
         await hops.repair(world, cluster)
         wish = await make_wish(world, args, files, cluster)
         hops.demand_provider(wish, choice)
@@ -45,8 +45,7 @@ async def up(world: World, args: UpArgs, files: Clusterfile, choice: UpChoice, c
             if not draft.plan.changes:
                 seen = hops.seen_health(draft)
                 return hops.to_report(world, draft, draft.hosts.inventory, seen, begun)
-            if not confirm(draft.plan):
-                raise InterruptedRunError("not confirmed; nothing was changed")
+            hops.ask(confirm, draft.plan, limit)
             outputs = await hops.make_machines(world, draft)
             ready = await hops.connect(world, draft, outputs)
             await hops.preflight(draft, ready)

@@ -96,6 +96,21 @@ def same_request(one: Accepted, other: Accepted) -> bool:
     return one.to_json() == other.to_json()
 
 
+def changed_parts(one: Accepted, other: Accepted) -> tuple[str, ...]:
+    """What differs, in words for a plan line: `env ETCD_HEARTBEAT`, `image`, `hosts`, never a value."""
+    before, after = one.to_json(), other.to_json()
+    parts: list[str] = []
+    for key in sorted(before.keys() | after.keys()):
+        old, new = before.get(key), after.get(key)
+        if old == new:
+            continue
+        if isinstance(old, dict) and isinstance(new, dict) and key != "image":
+            parts += [f"{key} {name}" for name in sorted(old.keys() | new.keys()) if old.get(name) != new.get(name)]
+        else:
+            parts.append(key)
+    return tuple(parts)
+
+
 def stored_name(stored: Accepted | None) -> ClusterName:
     """The name of a stored cluster. Raises UsageError where nothing is stored, as then nobody named one."""
     if stored is None:
