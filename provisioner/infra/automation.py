@@ -70,8 +70,8 @@ class Seen:
             self.closed.set()
 
     def settle(self, code: int) -> None:
-        """Wait for the last event: the engine sends one at the end of every run that it began."""
-        if code == 0 or self.begun.is_set():
+        """Wait for the last event: the engine sends one at the end of every run that it began and was not killed in."""
+        if code == 0 or (code > 0 and self.begun.is_set()):
             self.closed.wait(_LAST_EVENT)
 
 

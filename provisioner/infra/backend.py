@@ -9,7 +9,7 @@ import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import unquote, urlsplit
+from urllib.parse import quote, unquote, urlsplit
 
 from provisioner.errors import AccessError, PreconditionError
 from provisioner.files import atomic_write, private_folder
@@ -18,7 +18,7 @@ from provisioner.model.ids import PROJECT, ClusterName, parse_cluster_name
 from provisioner.settings import Settings
 
 PASSPHRASE_VARIABLES = ("PULUMI_CONFIG_PASSPHRASE", "PULUMI_CONFIG_PASSPHRASE_FILE")
-_STACK_FILE = re.compile(r"(?P<name>[a-z0-9][a-z0-9-]*)\.json(\.gz|\.zst)?")
+_STACK_FILE = re.compile(r"(?P<name>[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)\.json(\.gz|\.zst)?")
 _SUFFIXES = (".json", ".json.gz", ".json.zst")
 
 
@@ -41,8 +41,13 @@ def backend_of(settings: Settings) -> Backend:
     url = settings.environ.get("PULUMI_BACKEND_URL", "")
     if not url:
         folder = settings.state_dir / "backend"
-        return Backend(f"file://{folder}", folder, own=True)
+        return file_backend(folder)
     return Backend(url, _folder_of(url, settings.environ), own=False)
+
+
+def file_backend(folder: Path) -> Backend:
+    """A file backend of our making."""
+    return Backend(f"file://{quote(str(folder))}", folder, own=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,8 +145,20 @@ def passphrase_environment(settings: Settings, backend: Backend) -> dict[str, st
 
 
 def new_passphrase(path: Path) -> Path:
-    """Write a random passphrase, whole and 0600 from the start."""
-    atomic_write(path, secrets.token_urlsafe(32).encode(), mode=0o600)
+    """Write a random passphrase, whole and 0600 from the start; one that is there already stays.
+
+    Two first runs at once must not each use another one: a stack would be locked for ever.
+    """
+    mine = path.with_name(f".{path.name}.{secrets.token_hex(6)}")
+    atomic_write(mine, secrets.token_urlsafe(32).encode(), mode=0o600)
+    try:
+        path.hardlink_to(mine)
+    except FileExistsError:
+        return path
+    except OSError as error:
+        raise PreconditionError(f"cannot write {path}: {error.strerror}") from error
+    finally:
+        mine.unlink()
     return path
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, TypeVar
 from provisioner.errors import DeadlineError, InterruptedRunError, PreconditionError, SealerError
 from provisioner.events import Events, ignore
 from provisioner.files import private_folder
-from provisioner.infra.backend import Backend, FileStore, backend_of, new_passphrase, passphrase_environment
+from provisioner.infra.backend import FileStore, backend_of, file_backend, new_passphrase, passphrase_environment
 from provisioner.infra.changes import refuse_mass_loss, to_destroyed, to_plan
 from provisioner.infra.install import require_engine
 from provisioner.infra.keycache import read_keys, write_keys
@@ -126,12 +126,10 @@ class PulumiEngine:
                     run.plain(("stack", "init", cluster, "--no-select"))
                 automation.up(run, cluster, program, sink)
 
-            try:
-                await self._call(run, call, RUN_LIMIT)
-            finally:
-                outputs = sink.outputs(cid)
-                if outputs.keys:
-                    write_keys(work.path, cid, outputs.keys)
+            await self._call(run, call, RUN_LIMIT)
+            outputs = sink.outputs(cid)
+            if outputs.keys:
+                write_keys(work.path, cid, outputs.keys)
         return outputs
 
     async def destroy(self, cluster: ClusterName, events: Events) -> Destroyed:
@@ -234,7 +232,7 @@ class PulumiEngine:
             passphrase_environment(self._settings, self._backend)  # refuse now what `up` would refuse after the yes
         folder = private_folder(work.path / "backend")
         passphrase = new_passphrase(work.path / "passphrase")
-        extra = work.environment(Backend(f"file://{folder}", folder, own=True))
+        extra = work.environment(file_backend(folder))
         return {**extra, "PULUMI_CONFIG_PASSPHRASE_FILE": str(passphrase)}
 
     async def _call(self, run: Run, work: Callable[[], _T], limit: float) -> _T:

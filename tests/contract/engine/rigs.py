@@ -131,7 +131,8 @@ class RealRig:
         self.tiny.mkdir()
         self.argv_log = root / "argv"
         wrapper = root / "pulumi"
-        wrapper.write_text(f'#!/bin/sh\necho "$@" >>{self.argv_log}\nexec {PINNED_ENGINE.path} "$@"\n')
+        script = ["#!/bin/sh", f'echo "$@" >>"{self.argv_log}"', f'exec "{PINNED_ENGINE.path}" "$@"', ""]
+        wrapper.write_text("\n".join(script))
         wrapper.chmod(wrapper.stat().st_mode | stat.S_IXUSR)
         clean = {k: v for k, v in os.environ.items() if not k.startswith(("PULUMI_", "SEALER_"))}
         self.environ = {

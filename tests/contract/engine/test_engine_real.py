@@ -318,6 +318,27 @@ async def test_damaged_state_is_refused_and_the_backup_named_works(rig, damage):
     assert not (await preview(rig, "m1", "m2")).plan.delete
 
 
+async def test_a_stack_whose_making_was_cut_off_is_made(rig):
+    rig.checkpoint.parent.mkdir(parents=True)
+    (rig.settings.state_dir / "passphrase").write_text("made before the stack")
+    rig.checkpoint.write_text('{"version":0,"checkpoint":{"stack":"organization/sealer-cloud/demo"}}')
+    assert rig.engine.stored(CLUSTER).resources == 0
+    assert len((await preview(rig, "m1")).plan.create) == 3
+    assert (await up(rig, "m1")).keys is not None
+    assert await rig.engine.keys(CLUSTER) is not None
+
+
+async def test_odd_folder_names_are_only_names(tmp_path):
+    odd = tmp_path / "a b%20é #x"
+    odd.mkdir()
+    rig = RealRig(odd)
+    await preview(rig, "m1")
+    await up(rig, "m1")
+    assert rig.checkpoint.is_file()
+    assert not (await preview(rig, "m1")).plan.changes
+    assert len((await rig.engine.destroy(CLUSTER, ignore)).deleted) == 3
+
+
 async def test_an_engine_older_than_the_state_is_refused(rig):
     await up(rig, "m1")
     old = rig.root / "old"

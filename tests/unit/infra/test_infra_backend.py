@@ -1,0 +1,133 @@
+"""Whose backend, whose passphrase; and that looking at state imports no Pulumi."""
+
+import os
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+
+from provisioner.errors import AccessError, PreconditionError
+from provisioner.infra.backend import backend_of, new_passphrase, passphrase_environment, safe_url
+from provisioner.infra.keycache import read_keys, write_keys
+from provisioner.infra.outputs import keys_from
+from provisioner.infra.pulumi_engine import PulumiEngine
+from provisioner.model.ids import ClusterId, ClusterName
+from provisioner.settings import load_settings
+from provisioner.stop import Stop
+
+CID = ClusterId("demo-abc234")
+KEYS = {"loginPrivate": "CANARY", "loginPublic": "ssh-ed25519 A", "hmac": "00"}
+
+
+@pytest.fixture
+def make(tmp_path):
+    return lambda **env: load_settings({"HOME": "/home/ann", "XDG_STATE_HOME": str(tmp_path), "PATH": "/bin", **env})
+
+
+@pytest.mark.parametrize(
+    ("url", "folder"),
+    [
+        ("file:///srv/state", "/srv/state"),
+        ("file:///srv/a%20b?no_tmp_dir=true", "/srv/a b"),
+        ("file://~", "/home/ann"),
+        ("file://~/state", "/home/ann/state"),
+        ("file://relative", None),
+        ("s3://bucket/x", None),
+        ("https://api.example.invalid", None),
+    ],
+)
+def test_the_users_backend_wins(make, url, folder):
+    backend = backend_of(make(PULUMI_BACKEND_URL=url))
+    assert (backend.url, backend.own) == (url, False)
+    assert backend.folder == (Path(folder) if folder else None)
+    assert backend.needs_passphrase is not url.startswith("https")
+
+
+def test_ours_lies_below_the_state_folder_under_any_name(make, tmp_path):
+    backend = backend_of(make(XDG_STATE_HOME=str(tmp_path / "a b#")))
+    assert backend.own
+    assert backend.url == f"file://{tmp_path}/a%20b%23/sealer-cloud/backend"
+
+
+def test_a_backend_that_cannot_be_read_is_refused_by_name(make):
+    engine = PulumiEngine(make(PULUMI_BACKEND_URL="s3://bucket"), Stop())
+    for look in (engine.names, lambda: engine.stored(ClusterName("demo"))):
+        with pytest.raises(PreconditionError, match="PULUMI_BACKEND_URL"):
+            look()
+
+
+@pytest.mark.parametrize("variable", ["PULUMI_CONFIG_PASSPHRASE", "PULUMI_CONFIG_PASSPHRASE_FILE"])
+def test_the_users_passphrase_wins_even_an_empty_one(make, variable):
+    settings = make(**{variable: ""})
+    assert passphrase_environment(settings, backend_of(settings)) == {}
+    assert not settings.state_dir.exists()
+
+
+def test_a_foreign_backend_never_gets_a_passphrase_of_ours(make):
+    settings = make(PULUMI_BACKEND_URL="s3://key:secret@bucket/x?region=CANARY")
+    with pytest.raises(AccessError) as caught:
+        passphrase_environment(settings, backend_of(settings))
+    assert "s3://bucket/x" in str(caught.value)
+    assert "secret" not in str(caught.value)
+    assert not settings.state_dir.exists()
+    assert safe_url("https://u:p@host/a?b") == "https://host/a"
+
+
+def test_our_passphrase_is_made_once_and_private(make):
+    settings = make()
+    old = os.umask(0)
+    try:
+        [path] = passphrase_environment(settings, backend_of(settings)).values()
+    finally:
+        os.umask(old)
+    first = Path(path).read_text()
+    assert len(first) > 30
+    assert Path(path).stat().st_mode & 0o777 == 0o600
+    passphrase_environment(settings, backend_of(settings))
+    assert Path(path).read_text() == first
+    assert [p.name for p in settings.state_dir.iterdir()] == ["passphrase"]
+
+
+def test_many_first_runs_agree_on_one_passphrase(tmp_path):
+    seen = set()
+    start = threading.Barrier(8)
+
+    def run():
+        start.wait()
+        seen.add(new_passphrase(tmp_path / "passphrase").read_text())
+
+    threads = [threading.Thread(target=run) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(seen) == 1
+    assert [p.name for p in tmp_path.iterdir()] == ["passphrase"]
+
+
+def test_cached_keys_are_those_of_exactly_this_cluster(tmp_path):
+    keys = keys_from(KEYS)
+    write_keys(tmp_path / "c", CID, keys)
+    path = tmp_path / "c/keys.json"
+    assert read_keys(tmp_path / "c", CID) == keys
+    assert read_keys(tmp_path / "c", ClusterId("demo-zzzzzz")) is None
+    assert path.stat().st_mode & 0o777 == 0o600
+    before = path.stat().st_mtime_ns
+    write_keys(tmp_path / "c", CID, keys)
+    assert path.stat().st_mtime_ns == before
+    for torn in ("", "[]", "{", '{"cid": "demo-abc234"}'):
+        path.write_text(torn)
+        assert read_keys(tmp_path / "c", CID) is None
+
+
+def test_looking_at_state_imports_no_pulumi():
+    code = (
+        "import sys; from provisioner.infra.pulumi_engine import PulumiEngine; from provisioner.stop import Stop\n"
+        "from provisioner.settings import load_settings\n"
+        "engine = PulumiEngine(load_settings({'HOME': '/nowhere', 'PATH': ''}), Stop())\n"
+        "assert engine.names() == () and engine.stored('demo') is None\n"
+        "assert not {'pulumi', 'grpc', 'asyncssh'} & sys.modules.keys()\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
