@@ -9,6 +9,8 @@ from collections.abc import Callable
 from provisioner.errors import SealerError, UsageError
 
 FAILPOINTS = (
+    "connected",
+    "read",
     "preflight-done",
     "archive-written",
     "rootfs-sending",
