@@ -47,7 +47,7 @@ def timed(words: list[str], env: dict[str, str] | None = None) -> float:
 def engine_root() -> str:
     """The folder that holds `bin/pulumi`, as the program finds it."""
     done = subprocess.run([str(BIN / "sealer-cloud"), "engine", "status", "-o", "json"], capture_output=True, check=True)
-    return str(Path(json.loads(done.stdout)["path"]).parent.parent)
+    return str(Path(json.loads(done.stdout)["engine"]["path"]).parent.parent)
 
 
 def peer_env(work: Path) -> dict[str, str]:

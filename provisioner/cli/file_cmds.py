@@ -68,7 +68,7 @@ def completion(shell: Shell) -> int:
     """
     from typer._completion_shared import get_completion_script
 
-    from provisioner.cli.main import COMPLETE_VARIABLE, PROGRAM
+    from provisioner.cli.names import COMPLETE_VARIABLE, PROGRAM
 
     script = get_completion_script(prog_name=PROGRAM, complete_var=COMPLETE_VARIABLE, shell=shell)
     open_session("table").screen.print([script])

@@ -6,11 +6,11 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from provisioner.cli.names import COMPLETE_VARIABLE, PROGRAM
+
 if TYPE_CHECKING:
     from provisioner.settings import Settings
 
-PROGRAM = "sealer-cloud"
-COMPLETE_VARIABLE = "_SEALER_CLOUD_COMPLETE"
 HELP_ASKED = frozenset({"NoArgsIsHelpError"})
 
 FORMATS = frozenset({"json", "yaml"})

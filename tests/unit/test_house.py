@@ -1,0 +1,95 @@
+"""The rules of the house that no linter knows: who reads the environment, who prints, who may see a secret."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+ROOMS = ("provisioner", "stacks", "drivers", "sdk")
+
+MAY_REVEAL = {
+    "provisioner/model/secret.py": "the type itself",
+    "provisioner/model/ledger.py": "the HMAC key of a cluster's ledgers",
+    "provisioner/access.py": "the 0600 identity file that the system's ssh reads",
+    "provisioner/apply/clusterplan.py": "what a CMD depends on, before it is signed",
+    "provisioner/apply/due.py": "what a step depends on, before it is signed",
+    "provisioner/apply/facts.py": "an output that is no secret, for a person",
+    "provisioner/apply/hostplan.py": "what a file depends on, before it is signed",
+    "provisioner/apply/output.py": "finding secrets in what hosts say, to mask them",
+    "provisioner/apply/perform.py": "a rendered file on its way to the host's stdin",
+    "provisioner/apply/templates.py": "rendering; the result is a Secret again",
+    "provisioner/apply/wire.py": "the env of a script on its way to the host's stdin",
+    "provisioner/infra/outputs.py": "the 0600 cache of the keys",
+    "provisioner/transport/ssh.py": "logging in",
+    "drivers/local/disk.py": "the host's own private key on its own disk",
+}
+
+
+def sources() -> list[Path]:
+    return [p for room in ROOMS for p in sorted((ROOT / room).rglob("*.py"))]
+
+
+def calls(path: Path) -> Iterator[tuple[int, str]]:
+    """Every attribute and name that a file uses, as `line, dotted`."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
+            yield node.lineno, f"{node.value.id}.{node.attr}"
+        elif isinstance(node, ast.Attribute):
+            yield node.lineno, f".{node.attr}"
+        elif isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
+            yield node.lineno, f"{node.func.id}()"
+
+
+def users(*wanted: str) -> set[str]:
+    return {
+        str(path.relative_to(ROOT))
+        for path in sources()
+        if any(
+            what in wanted or what.partition(".")[2] in {w[1:] for w in wanted if w[0] == "."}
+            for _, what in calls(path)
+        )
+    }
+
+
+def test_only_settings_reads_the_environment() -> None:
+    assert users("os.environ", "os.getenv", "os.environb") == {"provisioner/settings.py"}
+
+
+def test_nothing_below_the_command_line_prints_prompts_or_exits() -> None:
+    # The plugin is a program of its own: its main answers the engine with a port line and ends itself.
+    allowed = (
+        "provisioner/cli/",
+        "provisioner/plugin/main.py",
+        "provisioner/plugin/lifetime.py",
+        "drivers/local/guest/",
+    )
+    assert not {u for u in users("print()", "input()", "sys.exit", "os._exit") if not u.startswith(allowed)}
+
+
+def test_who_may_see_a_secret_is_written_down() -> None:
+    assert users(".reveal", "reveal()") == set(MAY_REVEAL)
+
+
+def test_the_lists_of_this_file_would_notice() -> None:
+    assert "provisioner/settings.py" in users("os.environ")
+    assert "provisioner/model/ledger.py" in users(".reveal")
+
+
+@pytest.mark.parametrize("path", sources(), ids=lambda p: str(p.relative_to(ROOT)))
+def test_no_module_names_a_registry_host_or_this_machine(path: Path) -> None:
+    text = path.read_text()
+    assert "/work/" not in text
+    assert "/root/." not in text
+
+
+def test_mocks_stay_in_the_shell_of_the_command_line() -> None:
+    found = {
+        str(p.relative_to(ROOT))
+        for p in (ROOT / "tests").rglob("*.py")
+        if "unittest.mock" in p.read_text() and p.name != "test_house.py"
+    }
+    assert all(name.startswith("tests/unit/cli/") for name in found), found
