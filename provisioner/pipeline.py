@@ -15,6 +15,7 @@ from provisioner.model.intent import resolve_name
 from provisioner.model.plan import Plan
 from provisioner.model.report import DownReport, UpReport
 from provisioner.model.request import Clusterfile, UpArgs
+from provisioner.model.words import parse_provider
 from provisioner.world import Confirm, ConfirmDown, UpChoice, World
 
 __all__ = ["down", "exec_on", "list_clusters", "plan", "ssh_argv", "status", "up"]
@@ -57,9 +58,10 @@ async def up(world: World, args: UpArgs, files: Clusterfile, choice: UpChoice, c
 async def down(world: World, name: ClusterName, provider: str | None, confirm: ConfirmDown) -> DownReport:
     """Remove a cluster, look, and only then say that it is gone; by looking alone where its state is lost.
 
-    Raises UsageError (3) protected or several of that name, LockedError (10), InterruptedRunError (130).
+    Raises UsageError (3) no provider, protected, or several of that name, LockedError (10), InterruptedRunError (130).
     """
     begun = world.clock.monotonic()
+    provider = parse_provider(provider) if provider else None
     async with hops.holding(world, name, "down", 0.0):
         target = await removal.find_target(world, name, provider)
         if target is None:

@@ -56,7 +56,7 @@ def parse_cid(text: str) -> ClusterId:
 def parse_digest(text: str) -> Digest:
     """A sha256 digest, checked before it is ever used as a path. Raises UsageError."""
     if not _DIGEST.fullmatch(text):
-        raise UsageError(f"{text!r} is no sha256 digest")
+        raise UsageError(f"{text!r} is no sha256 digest", hint="write sha256: and 64 hex digits")
     return Digest(text)
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.e2e import tiny
 from tests.e2e.product import ROOT, Product
 from tests.hosts.outside import look
 
@@ -27,6 +28,19 @@ def image_home(tmp_path_factory: pytest.TempPathFactory, etcd_context: Path) -> 
     """A data folder that holds etcd:v1; users of the tests share it, as it is only read."""
     home = tmp_path_factory.mktemp("image")
     Product(home).ok("image", "build", "-t", "etcd:v1", "-f", str(ROOT / "examples/etcd/Kubefile"), str(etcd_context))
+    return home
+
+
+@pytest.fixture(scope="session")
+def tiny_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A data folder with images of a few lines: app:v1, app:v2, another repository, one that asks for too much."""
+    home = tmp_path_factory.mktemp("tiny")
+    user = Product(home)
+    cmd = 'CMD echo "colour=$COLOUR" >>"$SEALER_OUTPUT"'
+    tiny.build(user, "app:v1", {**tiny.BASIC, "etc/only-v1": "1\n", "etc/both": "1\n"}, "ENV COLOUR=red", cmd)
+    tiny.build(user, "app:v2", {**tiny.BASIC, "etc/only-v2": "2\n", "etc/both": "2\n"}, "ENV COLOUR=red", cmd)
+    tiny.build(user, "other:v1", tiny.BASIC)
+    tiny.build(user, "greedy:v1", tiny.BASIC, f'LABEL sealer-cloud.requires="{tiny.GREED}"')
     return home
 
 

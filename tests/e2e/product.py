@@ -38,6 +38,7 @@ class Product:
     extra: dict[str, str] = field(default_factory=dict)
     cid: str = "nobody-aaaaaa"
     """The cluster that was seen last: whatever carries its mark afterwards was left behind."""
+    cluster: str = "etcd"
 
     @property
     def state(self) -> Path:
@@ -73,8 +74,8 @@ class Product:
 
     def remember(self) -> None:
         """Note the cid of the cluster that the state knows or that lies on the machine under our name."""
-        for stack in (self.state / "backend/.pulumi/stacks").glob("*/etcd.json"):
-            found = re.search(r'"cid": ?"(etcd-[a-z2-7]{6})"', stack.read_text())
+        for stack in (self.state / "backend/.pulumi/stacks").glob(f"*/{self.cluster}.json"):
+            found = re.search(rf'"cid": ?"({self.cluster}-[a-z2-7]{{6}})"', stack.read_text(errors="replace"))
             self.cid = found[1] if found else self.cid
 
     def ok(self, *words: str, timeout: float = LIMIT) -> Answer:

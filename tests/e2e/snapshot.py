@@ -23,7 +23,11 @@ def backend_files(product: Product) -> dict[str, tuple[int, int]]:
 
 def host_files(product: Product) -> dict[str, list[str]]:
     """Every file below the folders that we write on the hosts, with size and time."""
-    cid = product.ok("status", "etcd", "-o", "json").json["cid"]
+    return disk_files(product.ok("status", "etcd", "-o", "json").json["cid"])
+
+
+def disk_files(cid: str) -> dict[str, list[str]]:
+    """As `host_files`, for a cluster that cannot be asked."""
     found = {}
     for disk in sorted(Path("/var/lib/sealer-cloud/local", cid, "hosts").glob("*/disk")):
         lines = []

@@ -49,7 +49,9 @@ def test_one_env_value_changes_only_what_depends_on_it(product: Product) -> None
     words = ("etcd:v1", "--provider", "local", "-e", "ETCD_HEARTBEAT=150")
     plan = product.ok("plan", *words, "-o", "json").json
     due = {s["id"] for h in plan["hosts"] for s in h["steps"]}
-    expected = {f"{h}/{k}" for h in ("m1", "m2", "m3") for k in ("file/etc/etcd.conf", "start/start.sh", "health/health.sh")}
+    expected = {
+        f"{h}/{k}" for h in ("m1", "m2", "m3") for k in ("file/etc/etcd.conf", "start/start.sh", "health/health.sh")
+    }
     assert due == expected
     assert sorted(plan["restarts"]) == ["m1", "m2", "m3"]
     ids = product.member_ids()
