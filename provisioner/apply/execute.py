@@ -236,6 +236,7 @@ async def _together(jobs: Sequence[Awaitable[None]]) -> None:
         others = sorted({e.host for e in ours if e is not first and e.host} - {first.host})
         if others:
             first.message += f" (it failed on {', '.join(others)} too)"
+            first.args = (first.message,)
         raise first
 
 

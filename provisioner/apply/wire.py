@@ -1,4 +1,4 @@
-"""What goes to `host.sh` and what comes back: words, env lines, ledger fields, and framed replies. Pure but for one read.
+"""What goes to the host side and what comes back: words, env lines, ledger fields, and framed replies. Pure but for one read.
 
 A host is hostile input: replies are parsed strictly, by length, and nothing in them is evaluated.
 """
@@ -31,17 +31,32 @@ _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 EnvItems = Iterable[tuple[str, Value]]
 
 
+_LOOK = ("base", "ledger", "scripts", "read", "main")
+_LAY = ("base", "ledger", "rootfs", "main")
+_RUN = ("base", "ledger", "scripts", "wrapper", "main")
+_RECORD = ("base", "ledger", "record", "main")
+PARTS: Mapping[str, tuple[str, ...]] = {
+    **dict.fromkeys(("read", "health", "probe"), _LOOK),
+    **dict.fromkeys(("switch", "lay"), _LAY),
+    "put": ("base", "ledger", "files", "main"),
+    **dict.fromkeys(("run", "wait"), _RUN),
+    **dict.fromkeys(("record", "outputs", "erase"), _RECORD),
+}
+"""The parts of the host side that each verb needs: on a slow link every kilobyte of every call counts."""
+
+
 @functools.cache
-def host_script() -> str:
-    """The host side as it travels: without comment lines."""
-    text = resources.files("provisioner.apply").joinpath("host.sh").read_text(encoding="utf-8")
-    return "\n".join(line for line in text.split("\n") if not line.lstrip().startswith("#"))
+def host_script(parts: tuple[str, ...]) -> str:
+    """Parts of the host side as they travel: without comment lines."""
+    folder = resources.files("provisioner.apply").joinpath("hostside")
+    text = "".join(folder.joinpath(f"{part}.sh").read_text(encoding="utf-8") for part in parts)
+    return "\n".join(line for line in text.split("\n") if line and not line.lstrip().startswith("#"))
 
 
 def host_argv(paths: HostPaths, verb: str, *args: str | int) -> tuple[str, ...]:
-    """The words that run one verb of `host.sh` on a host."""
+    """The words that run one verb of the host side."""
     where = (paths.data_root, paths.cluster, paths.state_root, paths.tmpfs_root, paths.cid)
-    return ("sh", "-c", 'eval "$1"', "sealer-host", host_script(), verb, *where, *map(str, args))
+    return ("sh", "-c", 'eval "$1"', "sealer-host", host_script(PARTS[verb]), verb, *where, *map(str, args))
 
 
 def render_env(env: EnvItems) -> bytes:

@@ -127,9 +127,7 @@ class FakeConnection:
         if self in self.host.connections:
             self.host.connections.remove(self)
 
-    async def run(
-        self, argv: Argv, *, stdin: bytes = b"", timeout: float, limit: int = OUTPUT_LIMIT
-    ) -> CommandResult:
+    async def run(self, argv: Argv, *, stdin: bytes = b"", timeout: float, limit: int = OUTPUT_LIMIT) -> CommandResult:
         """See Connection.run."""
         try:
             async with asyncio.timeout(timeout):
@@ -141,7 +139,7 @@ class FakeConnection:
         self, argv: Argv, source: Path, *, prefix: bytes = b"", idle: float, progress: Callable[[int], None]
     ) -> CommandResult:
         """See Connection.send."""
-        data = source.read_bytes()
+        data = source.read_bytes()  # noqa: ASYNC240 - small files of tests
         chunks = [prefix, *(data[i : i + 65536] for i in range(0, len(data), 65536))]
         try:
             async with asyncio.timeout(idle):
@@ -216,7 +214,7 @@ class _Running:
         out, err = await asyncio.gather(_read(self.process.stdout, limit), _read(self.process.stderr, limit))
         feeding.cancel()
         await asyncio.gather(feeding, return_exceptions=True)
-        while not self.ended.is_set():
+        while not self.ended.is_set():  # noqa: ASYNC110 - a thread sets it
             await asyncio.sleep(0.001)
         code = self.process.returncode
         return CommandResult(128 - code if code < 0 else code, out, err)
@@ -243,7 +241,8 @@ class _Running:
         """Close our ends; the process may live on."""
         for pipe in (self.process.stdin, self.process.stdout, self.process.stderr):
             try:
-                pipe.close()
+                if pipe is not None:
+                    pipe.close()
             except OSError:
                 continue
 
@@ -271,7 +270,7 @@ def open_fake(host: FakeHost) -> FakeConnection:
 
 
 def _pids() -> list[int]:
-    return [int(entry) for entry in os.listdir("/proc") if entry.isdigit()]
+    return [int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdigit()]
 
 
 def _environ(pid: int) -> bytes:

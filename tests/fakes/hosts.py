@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -32,6 +33,13 @@ PATHS = HostPaths(CLUSTER, CID)
 KEYS = ClusterKeys(Secret("no key: fake hosts ask for none"), "ssh-ed25519 AAAA", Secret("5e" * 32))
 
 
+async def until(condition: Callable[[], bool], seconds: float = 30) -> None:
+    """Wait for a real process to come so far."""
+    async with asyncio.timeout(seconds):
+        while not condition():  # noqa: ASYNC110 - a process on a host sets no event of ours
+            await asyncio.sleep(0.01)
+
+
 class QuickClock:
     """Time that passes only where somebody waits: a thousand seconds take none. Real processes get real time."""
 
@@ -45,8 +53,6 @@ class QuickClock:
         return self.passed
 
     async def sleep(self, seconds: float) -> None:
-        import asyncio
-
         self.passed += seconds
         await asyncio.sleep(0)
 

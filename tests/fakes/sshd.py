@@ -61,8 +61,8 @@ class FakeSshd:
         for child in self._children:
             if child.returncode is None:
                 os.killpg(child.pid, signal.SIGKILL)
-            child._transport.close()
             await child.wait()
+            child._transport.close()  # type: ignore[attr-defined]  # its pipes may be held by what lives on
         if self._server is not None:
             self._server.close()
             await self._server.wait_closed()
@@ -104,13 +104,15 @@ class _Server(asyncssh.SSHServer):
         return key.public_data == self._owner.login_key.public_data
 
 
-async def _pump(source: asyncio.StreamReader, target: asyncssh.SSHWriter[bytes]) -> None:
-    while chunk := await source.read(65536):
+async def _pump(source: asyncio.StreamReader | None, target: asyncssh.SSHWriter[bytes]) -> None:
+    while source is not None and (chunk := await source.read(65536)):
         target.write(chunk)
         await target.drain()
 
 
-async def _feed(source: asyncssh.SSHReader[bytes], target: asyncio.StreamWriter) -> None:
+async def _feed(source: asyncssh.SSHReader[bytes], target: asyncio.StreamWriter | None) -> None:
+    if target is None:
+        return
     try:
         while chunk := await source.read(65536):
             target.write(chunk)

@@ -64,7 +64,9 @@ class LocalRig:
         self.cluster = Cluster("link")
         (state,) = self.cluster.up()
         target = SshTarget(state.address)
-        self.machine = InventoryHost(state.name, ("master",), state.address, target, (state.host_key,), state.machine_id)
+        self.machine = InventoryHost(
+            state.name, ("master",), state.address, target, (state.host_key,), state.machine_id
+        )
         private = self.cluster.key.export_private_key().decode()
         self.keys = ClusterKeys(Secret(private), self.cluster.login_public, Secret("00" * 32))
         self.connect = make_connect(keepalive=0.5)

@@ -70,7 +70,7 @@ async def test_a_persons_configuration_is_not_read(
 
 async def test_refused_login_names_host_and_user(server: FakeSshd) -> None:
     key = asyncssh.generate_private_key("ssh-ed25519").export_private_key().decode()
-    with pytest.raises(HostError, match="m1 .* refused the cluster's login key for user root"):
+    with pytest.raises(HostError, match=r"m1 .* refused the cluster's login key for user root"):
         await make_connect()(server.machine, replace(server.keys, login_private=Secret(key)))
 
 
@@ -117,7 +117,8 @@ async def test_nothing_is_logged_below_warning(server: FakeSshd, caplog: pytest.
 
 
 @pytest.mark.parametrize(
-    "target", [SshTarget("-oProxyCommand=x"), SshTarget("a b"), SshTarget("a", 0), SshTarget("a", 22, "-l"), SshTarget("")]
+    "target",
+    [SshTarget("-oProxyCommand=x"), SshTarget("a b"), SshTarget("a", 0), SshTarget("a", 22, "-l"), SshTarget("")],
 )
 async def test_odd_addresses_are_refused(server: FakeSshd, target: SshTarget) -> None:
     with pytest.raises(HostError, match="is no SSH address"):

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from provisioner.model.ids import HostName
 from tests.contract.wrapper.rig import Rig
 from tests.fakes.connection import FakeHost
 from tests.fakes.hosts import busybox_path
-from provisioner.model.ids import HostName
 
 
 @pytest.fixture(scope="session")

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 import io
 import tarfile
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,13 +26,6 @@ DIGEST = "ab" * 32
 FIELDS = ledger_fields(author(), StepId("m1/init/init.sh"), StepKind.INIT, "11" * 32)
 
 
-async def until(condition: Callable[[], bool], seconds: float = 15) -> None:
-    """Wait for a real process to come so far."""
-    async with asyncio.timeout(seconds):
-        while not condition():
-            await asyncio.sleep(0.01)
-
-
 @dataclass
 class Rig:
     host: FakeHost
@@ -49,7 +41,9 @@ class Rig:
         envs = {} if env is None else {self.host.name: tuple(env.items())}
         return await read_facts(self.connection(), Reading(PATHS, envs, health_seconds=seconds))
 
-    async def lay(self, files: Mapping[str, bytes], digest: str = DIGEST, run: str = RUN, **change: object) -> CommandResult:
+    async def lay(
+        self, files: Mapping[str, bytes], digest: str = DIGEST, run: str = RUN, **change: object
+    ) -> CommandResult:
         data = tar_of(files)
         manifest = manifest_of(files)
         codec = "plain"
@@ -63,7 +57,9 @@ class Rig:
         argv = host_argv(PATHS, "lay", digest, run, codec, len(manifest), count, 0, fields)
         return await self.connection().send(argv, source, prefix=manifest, idle=60, progress=lambda _n: None)
 
-    def run_argv(self, step: str, *words: str, run: str = RUN, timeout: int = 60, mode: str = "script") -> tuple[str, ...]:
+    def run_argv(
+        self, step: str, *words: str, run: str = RUN, timeout: int = 60, mode: str = "script"
+    ) -> tuple[str, ...]:
         fields = ledger_fields(author(run), StepId(step), StepKind(step.split("/")[1]), "11" * 32)
         return host_argv(PATHS, "run", run, step_key(StepId(step)), step, timeout, fields, mode, *words)
 

@@ -10,8 +10,8 @@ import pytest
 from provisioner.apply.wire import parse_reply
 from provisioner.errors import HostError, PreconditionError
 from provisioner.model.steps import StepKind
-from tests.contract.wrapper.rig import Rig, until
-from tests.fakes.hosts import PATHS
+from tests.contract.wrapper.rig import Rig
+from tests.fakes.hosts import PATHS, until
 
 
 def listing(folder: Path) -> list[tuple[str, int, int]]:
@@ -149,9 +149,9 @@ async def test_probe_runs_a_script_and_leaves_nothing(rig: Rig) -> None:
 
 
 async def test_kinds_in_the_script_are_those_of_the_model(rig: Rig) -> None:
-    from provisioner.apply.wire import host_script
+    from provisioner.apply.wire import PARTS, host_script
 
-    assert "last_was_ok start" in host_script()
+    assert "last_was_ok start" in host_script(PARTS["read"])
     assert StepKind.START.value == "start"
 
 

@@ -107,9 +107,7 @@ class Cluster:
         self.events.clear()
         image = self.images.add("app:v1", self.files, cmd=self.cmd, labels=self.labels)
         changeset = self.images.changeset(image)
-        envs = stage2.look_envs(
-            stage2.EnvSource(self.accepted(), image.env, self.env, {}), self.fakes.inventory
-        )
+        envs = stage2.look_envs(stage2.EnvSource(self.accepted(), image.env, self.env, {}), self.fakes.inventory)
         reading = Reading(PATHS, envs)
         async with Archives(self.images, image, changeset) as archives, await self.fakes.open() as hosts:
             facts = await stage2.read_hosts(hosts, reading)

@@ -44,7 +44,9 @@ async def test_cluster_work_is_known_to_all_masters(cluster: Cluster) -> None:
         ledger = parse_ledger(cluster.fakes[host].state(PATHS, "ledger.jsonl").read_text(), host)
         assert ledger.record(StepId("cluster/cmd/1")).last_done is not None
         assert ledger.record(StepId("cluster/member/n1")).last_done is not None
-        assert cluster.fakes[host].state(PATHS, "outputs").read_text() == f"url=http://10.213.0.10\nsecret:pw={CANARY}\n"
+        assert (
+            cluster.fakes[host].state(PATHS, "outputs").read_text() == f"url=http://10.213.0.10\nsecret:pw={CANARY}\n"
+        )
     assert not cluster.fakes["n1"].state(PATHS, "outputs").exists()
     assert done.report.outputs == {"url": "http://10.213.0.10", "pw": "***"}
 
@@ -57,13 +59,13 @@ async def test_every_step_is_told_from_start_to_end(cluster: Cluster) -> None:
     assert phases == [Phase.PREFLIGHT, Phase.ROOTFS, Phase.STEPS, Phase.HEALTH, Phase.STEPS]
     last = {e.host: (e.sent, e.total) for e in done.events if isinstance(e, BytesSent)}
     total = done.plan.hosts[0].bytes_to_send
-    assert last == {h: (total, total) for h in ("m1", "m2", "n1")}
+    assert last == dict.fromkeys(("m1", "m2", "n1"), (total, total))
     assert any(isinstance(e, HealthSeen) for e in done.events)
 
 
 async def test_a_step_that_fails_stops_everybody_at_the_barrier(cluster: Cluster) -> None:
     cluster.files = {**SCRIPTS, "scripts/init.sh": SCRIPTS["scripts/init.sh"] + b"[ $SEALER_HOST != m2 ] || exit 3\n"}
-    with pytest.raises(StepError, match="init.sh on m2 failed with exit status 3") as caught:
+    with pytest.raises(StepError, match=r"init\.sh on m2 failed with exit status 3") as caught:
         await cluster.up()
     error = caught.value
     assert (error.exit_code, error.host, error.evidence) == (8, "m2", "disk ssd")
@@ -125,7 +127,10 @@ async def test_host_that_does_not_come_back_leaves_an_unknown_end(cluster: Clust
 
 async def test_killed_wrapper_of_a_cmd_is_reported_never_repeated(cluster: Cluster) -> None:
     cluster.cmd = ('echo x >>"$SEALER_DATA/ran"; kill -9 $PPID; kill -9 $(cut -d" " -f1 "$RUN/pid")',)
-    cluster.env = {**cluster.env, "RUN": str(cluster.fakes["m1"].state(PATHS, "runs/20261124T140001Z-aaaaaa/cluster+cmd+1"))}
+    cluster.env = {
+        **cluster.env,
+        "RUN": str(cluster.fakes["m1"].state(PATHS, "runs/20261124T140001Z-aaaaaa/cluster+cmd+1")),
+    }
     with pytest.raises(StepError, match="end is unknown") as caught:
         await cluster.up()
     assert caught.value.exit_code == 8
@@ -146,7 +151,9 @@ async def test_changed_env_runs_only_what_depends_on_it_one_host_at_a_time(clust
     done = await cluster.up()
     assert done.plan.restarts == ("m2", "m1", "n1")
     assert [cluster.history(h) for h in ("m1", "m2", "n1")] == [["start"]] * 3
-    order = [e for e in done.events if isinstance(e, (StepStarted, HealthSeen)) and "health" not in getattr(e, "step", "")]
+    order = [
+        e for e in done.events if isinstance(e, (StepStarted, HealthSeen)) and "health" not in getattr(e, "step", "")
+    ]
     seen = [(e.host, isinstance(e, HealthSeen)) for e in order][:6]
     assert seen == [("m2", False), ("m2", True), ("m1", False), ("m1", True), ("n1", False), ("n1", True)]
 
@@ -157,7 +164,7 @@ async def test_rolling_stops_at_the_first_host_that_stays_ill(cluster: Cluster) 
     cluster.env = {**cluster.env, "LEVEL": "debug"}
     path = cluster.fakes["m2"].at(PATHS.rootfs) / "scripts/start.sh"
     path.write_text('#!/bin/sh\nkill $(cat "$SEALER_DATA/pid")\n')
-    with pytest.raises(DeadlineError, match="health.sh of m2 failed for 2. s: down") as caught:
+    with pytest.raises(DeadlineError, match=r"health\.sh of m2 failed for 2. s: down") as caught:
         await cluster.up()
     assert caught.value.exit_code == 11
     assert cluster.history("m1") == cluster.history("n1") == []
@@ -254,7 +261,8 @@ async def test_new_image_keeps_the_old_rootfs_beside_it(cluster: Cluster) -> Non
     assert not (await cluster.up()).plan.changes
 
 
-@pytest.mark.parametrize("name", FAILPOINTS)
+@pytest.mark.slow
+@pytest.mark.parametrize("name", FAILPOINTS[2:])  # the first two are the pipeline's
 async def test_stop_at_any_hop_then_up_again_ends_the_same(cluster: Cluster, name: str) -> None:
     hit = False
 
