@@ -36,6 +36,7 @@ from provisioner.model.planhash import plan_hash
 from provisioner.model.request import Clusterfile, UpArgs, UpRequest
 from provisioner.model.secret import Secret, Value
 from provisioner.settings import resolve_values
+from provisioner.together import together
 from provisioner.transport.hostset import HostSet, open_hosts
 from provisioner.world import UpChoice, World
 from stacks.program import build_program
@@ -153,14 +154,22 @@ async def make_draft(world: World, wish: Wish, choice: UpChoice, *, acting: bool
     archives = Archives(world.images, wish.image, wish.changeset, private_folder(world.settings.cache_dir))
     context = make_context(world, wish, cid, run, archives)
     async with AsyncExitStack() as undo:
-        hosts = await undo.enter_async_context(await open_known_hosts(world, wish, cid, keys))
         undo.push_async_exit(archives)
-        async with asyncio.TaskGroup() as group:
-            preview = group.create_task(world.engine.preview(cluster, cid, program, world.events))
-            reading = group.create_task(read_known_hosts(hosts, wish, context, acting=acting))
-        inputs = _plan_inputs(wish, choice, cid, preview.result(), facts=reading.result(), keys=keys)
-        plan = _joint_plan(wish, cid, preview.result(), inputs)
-        return Draft(wish, cid, run, program, preview.result(), inputs, hosts, context, plan, undo.pop_all())
+        # The preview first: its process works while we load what connecting needs.
+        previewed, (hosts, facts) = await together(
+            world.engine.preview(cluster, cid, program, world.events),
+            _open_and_read(world, wish, context, keys, undo=undo, acting=acting),
+        )
+        inputs = _plan_inputs(wish, choice, cid, previewed, facts=facts, keys=keys)
+        plan = _joint_plan(wish, cid, previewed, inputs)
+        return Draft(wish, cid, run, program, previewed, inputs, hosts, context, plan, undo.pop_all())
+
+
+async def _open_and_read(
+    world: World, wish: Wish, context: RunContext, keys: ClusterKeys | None, *, undo: AsyncExitStack, acting: bool
+) -> tuple[HostSet, FactMap]:
+    hosts = await undo.enter_async_context(await open_known_hosts(world, wish, context.paths.cid, keys))
+    return hosts, await read_known_hosts(hosts, wish, context, acting=acting)
 
 
 async def open_known_hosts(world: World, wish: Wish, cid: ClusterId, keys: ClusterKeys | None) -> HostSet:

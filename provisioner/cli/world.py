@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import importlib
 import os
 import time
 from datetime import UTC, datetime
@@ -66,9 +67,9 @@ def _late_connect() -> Connect:
 
     async def connect(host: InventoryHost, keys: ClusterKeys) -> Connection:
         if not made:
-            from provisioner.transport.ssh import make_connect
-
-            made.append(make_connect())
+            module = await asyncio.to_thread(importlib.import_module, "provisioner.transport.ssh")
+            if not made:  # several hosts ask at once
+                made.append(module.make_connect())
         return await made[0](host, keys)
 
     return connect
