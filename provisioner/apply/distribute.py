@@ -8,6 +8,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from provisioner.errors import PreconditionError
 from provisioner.model.facts import HostFacts, Unreadable
 from provisioner.model.images import Archive, Changeset, Codec, EntryKind, ImageSource, PinnedImage
 
@@ -49,9 +50,18 @@ class Archives:
 
     def _write(self, codec: Codec) -> Archive:
         if self._folder is None:
-            self._folder = tempfile.TemporaryDirectory(prefix="sealer-cloud-", dir=self._parent)
+            self._folder = self._make_folder()
         target = Path(self._folder.name) / f"rootfs.{codec.value}"
         return self._source.write_archive(self.image, self.changeset, codec, target)
+
+    def _make_folder(self) -> tempfile.TemporaryDirectory[str]:
+        try:
+            return tempfile.TemporaryDirectory(prefix="sealer-cloud-", dir=self._parent)
+        except OSError as error:
+            raise PreconditionError(
+                f"cannot make a folder in {self._parent or tempfile.gettempdir()}: {error.strerror}",
+                hint="free some space there and run the same command again",
+            ) from error
 
     async def close(self) -> None:
         """Remove the archives."""

@@ -10,7 +10,7 @@ from provisioner.apply.context import RunContext
 from provisioner.apply.distribute import choose_codec, count_entries, share_sent
 from provisioner.apply.output import last_lines, to_text
 from provisioner.apply.wire import host_argv, parse_reply, render_env, step_fields, step_key
-from provisioner.errors import HostError, HostKeyError, PreconditionError, SealerError, StepError
+from provisioner.errors import DeadlineError, HostError, HostKeyError, PreconditionError, SealerError, StepError
 from provisioner.events import BytesSent, StepDone, StepStarted
 from provisioner.model.facts import HostFacts
 from provisioner.model.ids import HostName, hex_of
@@ -22,6 +22,7 @@ from provisioner.transport.hostset import HostSet
 
 TRIES = 3
 TAIL_LINES = 20
+PAUSE = 0.2
 WAIT_SECONDS = 25
 """Seconds that one `wait` on a host lasts; then it is asked again, so that a dead link shows."""
 
@@ -149,6 +150,7 @@ class Performer:
             if reply is not None and reply["ended"] == b"unstarted":
                 reply = await self._begin_again(step, start, reply)
                 continue
+            await self.context.clock.sleep(PAUSE)
             await self._rejoin(step.host)
             wait = host_argv(self.context.paths, "wait", run, key, WAIT_SECONDS)
             reply = await self._end_of(step, self._short(wait))
@@ -170,7 +172,7 @@ class Performer:
             result = await command(self.hosts.get(step.host))
         except HostKeyError:
             raise
-        except HostError:
+        except (HostError, DeadlineError):
             return None
         if result.rc is None:
             return None

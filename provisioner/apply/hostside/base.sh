@@ -104,13 +104,24 @@ take() {
   [ "$(($(wc -c <"$2")))" -eq "$1" ]
 }
 
+# FILE with "pid start boot": does that process still live?
+still() {
+  [ -e "$1" ] || return 1
+  s_pid= s_start= s_boot=
+  read -r s_pid s_start s_boot <"$1"
+  [ "$s_boot" = "$boot_id" ] && [ "$(start_of "$s_pid")" = "$s_start" ]
+}
+
 # FOLDER of a run: is its wrapper alive, or, if that was killed, the script itself?
 alive() {
   [ -e "$1/pid" ] || return 1
-  read -r a_pid a_start a_boot <"$1/pid"
-  [ "$a_boot" = "$boot_id" ] || return 1
-  [ "$(start_of "$a_pid")" != "$a_start" ] || return 0
-  [ ! -e "$1/status" ] && [ -e "$1/child" ] || return 1
-  read -r a_pid <"$1/child"
-  in_session "$a_pid" "$a_pid"
+  ! still "$1/pid" || return 0
+  [ "$s_boot" = "$boot_id" ] && [ ! -e "$1/status" ] && [ -e "$1/child" ] || return 1
+  read -r s_pid <"$1/child"
+  in_session "$s_pid" "$s_pid"
+}
+
+# FOLDER of a run: nothing has begun, but somebody is about to; a slow disk may hold him up for long.
+starting() {
+  [ ! -e "$1/pid" ] && { still "$1/starter" || still "$1/pid.new"; }
 }

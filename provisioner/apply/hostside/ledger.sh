@@ -3,34 +3,50 @@
 # EVENT RC FIELDS: one line, one write, on disk before this returns. FIELDS come as JSON from the operator.
 ledger_append() {
   make_state
+  alone append_one "$@"
+}
+
+# COMMAND...: while no other process of ours writes to the ledger. The lock ends with the subshell: nothing inherits it.
+alone() {
   if has flock; then
     (
       flock 9
-      append_line "$@"
+      "$@"
     ) 9>>"$state/ledger.lock"
   else
-    append_line "$@"
+    ("$@")
   fi
 }
 
-append_line() {
+append_one() {
+  begin_lines && add_line "$@" && sync_paths "$ledger"
+}
+
+# Finds the end of the ledger: seq, and what `prev` of the next line is made of.
+begin_lines() {
   if [ ! -e "$ledger" ]; then
     true >>"$ledger" || return 1
     sync_paths "$state"
   fi
+  now=$(date -u +%Y-%m-%dT%H:%M:%SZ)
   seq=$(($(wc -l <"$ledger")))
   # A power loss may have cut the last line: it never counted, so it goes before the next one is written.
   if [ -n "$(tail -c 1 "$ledger" | tr '\000' x)" ]; then
     head -n "$seq" "$ledger" >"$ledger.cut" && sync_paths "$ledger.cut" && mv -f "$ledger.cut" "$ledger" || return 1
   fi
+  before=$(tail -n 1 "$ledger")
+}
+
+# EVENT RC FIELDS: one line, one write; it is on disk after the next sync.
+add_line() {
   prev=
   if [ "$seq" -gt 0 ]; then
-    prev=$(tail -n 1 "$ledger" | tr -d '\n' | sha256sum)
+    prev=$(printf '%s' "$before" | sha256sum)
     prev=${prev%% *}
   fi
-  printf '{"v":1,"seq":%d,"prev":"%s","time":"%s",%s,"event":"%s","boot_id":"%s","rc":%s}\n' "$((seq + 1))" "$prev" \
-    "$(date -u +%Y-%m-%dT%H:%M:%SZ)" "$3" "$1" "$boot_id" "$2" >>"$ledger" || return 1
-  sync_paths "$ledger"
+  seq=$((seq + 1))
+  before="{\"v\":1,\"seq\":$seq,\"prev\":\"$prev\",\"time\":\"$now\",$3,\"event\":\"$1\",\"boot_id\":\"$boot_id\",\"rc\":$2}"
+  printf '%s\n' "$before" >>"$ledger"
 }
 
 # KIND: true if the last result of that kind is a success; of this boot, with a second argument.

@@ -44,9 +44,9 @@ laid() {
 open_runs() {
   set +f
   for folder in "$state"/runs/*/*; do
-    [ -e "$folder/pid" ] && [ ! -e "$folder/recorded" ] || continue
+    [ -e "$folder/step" ] && [ ! -e "$folder/recorded" ] || continue
     life=dead
-    ! alive "$folder" || life=alive
+    if alive "$folder" || starting "$folder"; then life=alive; else [ -e "$folder/pid" ] || continue; fi
     run_of=${folder%/*}
     printf '%s %s %s %s\n' "$life" "$(cat "$folder/status" 2>/dev/null || echo -)" "${run_of##*/}" \
       "$(cat "$folder/step")"

@@ -33,19 +33,16 @@ verb_run() {
 # Makes the folder of a run; fails if somebody else began. One who died before the wrapper lived began nothing.
 claim() {
   mkdir -p "$state/runs/$1"
-  mkdir "$dir" 2>/dev/null && return 0
-  [ -d "$dir" ] || die 75 "cannot make $dir"
   tries=0
-  while [ ! -e "$dir/pid" ]; do
-    tries=$((tries + 1))
-    [ "$tries" -lt 10 ] || {
-      rm -rf "$dir"
-      mkdir "$dir"
-      return
-    }
+  until mkdir "$dir" 2>/dev/null; do
+    [ -d "$dir" ] || die 75 "cannot make $dir"
+    [ ! -e "$dir/pid" ] || return 1
+    # The other one may not have said yet who he is.
+    starting "$dir" || tries=$((tries + 1))
+    [ "$tries" -lt 10 ] || rm -rf "$dir"
     nap
   done
-  return 1
+  printf '%s %s %s\n' "$$" "$(start_of $$)" "$boot_id" >"$dir/starter"
 }
 
 # DIR KEY TIMEOUT FIELDS MODE, then the arguments of run again, of which the seventh and later are the words.
@@ -138,7 +135,7 @@ prune_runs() {
 # SECONDS (0: as long as it takes) until the run in $dir has ended.
 attach() {
   waited=0
-  while [ ! -e "$dir/recorded" ] && alive "$dir"; do
+  while [ ! -e "$dir/recorded" ] && { alive "$dir" || starting "$dir"; }; do
     nap
     waited=$((waited + 1))
     [ "$1" -eq 0 ] || [ "$waited" -lt "$(($1 * 5))" ] || return 0
@@ -153,10 +150,10 @@ report() {
   if [ -e "$dir/status" ]; then
     end=done
     emit rc "$(cat "$dir/status")"
-  elif [ ! -d "$dir" ] || [ ! -e "$dir/pid" ]; then
-    end=unstarted
-  elif alive "$dir"; then
+  elif alive "$dir" || starting "$dir"; then
     end=running
+  elif [ ! -e "$dir/pid" ]; then
+    end=unstarted
   fi
   emit ended "$end"
   [ ! -e "$dir/timeout" ] || emit timeout yes

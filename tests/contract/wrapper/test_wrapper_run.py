@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 
 from provisioner.apply.wire import host_argv, parse_reply, render_env, step_key
-from provisioner.model.ids import StepId
+from provisioner.model.ids import HostName, StepId
 from tests.contract.wrapper.rig import RUN, Rig
+from tests.fakes.connection import FakeHost
 from tests.fakes.hosts import PATHS, until
 
 STEP = "m1/init/init.sh"
@@ -90,6 +91,33 @@ async def test_run_again_attaches_and_never_runs_twice(rig: Rig) -> None:
     assert [r["rc"] for r in (*replies, third)] == [b"0"] * 3
     assert (rig.rootfs / "count").read_text() == "x\n"
     assert len(rig.ledger().entries) == 2
+
+
+async def test_slow_disk_before_the_intent_starts_nothing_twice(tmp_path: Path) -> None:
+    rig = Rig(FakeHost(HostName("m1"), tmp_path / "m1"), tmp_path)
+    tools = rig.host.folder / "slow"
+    tools.mkdir()
+    (tools / "sync").write_text("#!/bin/sh\n[ -e go ] || sleep 0.5\n")
+    (tools / "sync").chmod(0o755)
+    rig.host.path = f"{tools}:{rig.host.path}"
+    rig.write_script("init.sh", "echo x >>count")
+    argv = rig.run_argv(STEP, "./scripts/init.sh")
+    first = asyncio.create_task(rig.connection().run(argv, timeout=60))
+    await until((rig.run_folder(STEP) / "step").exists)
+    rig.host.cut()
+    assert (await first).rc is None
+    assert [r.alive for r in (await rig.facts()).open_runs] == [True]
+    second = parse_reply((await rig.connection().run(argv, timeout=60)).stdout, "m1")
+    third = parse_reply((await rig.call("wait", RUN, step_key(StepId(STEP)), 20)).stdout, "m1")
+    assert (second["rc"], third["rc"]) == (b"0", b"0")
+    assert (rig.rootfs / "count").read_text() == "x\n"
+    rig.host.end_processes()
+
+
+async def test_one_who_died_before_he_began_is_followed(rig: Rig) -> None:
+    rig.run_folder(STEP).mkdir(parents=True)
+    (rig.run_folder(STEP) / "starter").write_text("999999 1 00000000-0000-4000-8000-000000000001\n")
+    assert (await rig.script("exit 0"))["rc"] == b"0"
 
 
 async def test_daemon_holds_neither_the_channel_nor_the_wrapper(rig: Rig) -> None:

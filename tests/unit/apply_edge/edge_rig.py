@@ -73,6 +73,7 @@ class Cluster:
     labels: Mapping[str, str] = field(default_factory=dict)
     patience: Patience = field(default_factory=lambda: Patience(link=5, settle=5))
     health_timeout: float = 120.0
+    step_timeout: float = 1800.0
     redo: frozenset[StepId] = frozenset()
     assume_done: frozenset[StepId] = frozenset()
     runs: int = 0
@@ -145,6 +146,7 @@ class Cluster:
             redo=self.redo,
             assume_done=self.assume_done,
             health_timeout=self.health_timeout,
+            step_timeout=self.step_timeout,
             final=True,
         )
 
