@@ -21,6 +21,7 @@ from provisioner.model.plan import ApplyPlan
 from provisioner.model.report import ApplyReport
 from provisioner.model.secret import Secret, Value
 from provisioner.transport.hostset import HostSet
+from tests.fakes.connection import FakeHost
 from tests.fakes.hosts import CID, CLUSTER, KEYS, PATHS, FakeHosts, QuickClock, context_of
 from tests.fakes.images import FakeImages
 
@@ -82,12 +83,14 @@ class Cluster:
     def __post_init__(self) -> None:
         self.fakes = FakeHosts(self.folder / "hosts", self.names)
         self.images = FakeImages()
+        self.gone: list[FakeHost] = []
         self.before: object = lambda _context: None
 
     def grow(self, *names: str) -> None:
         """Wanted from now on: these hosts; those that were there keep their folders."""
         self.names = names
         old = self.fakes.hosts
+        self.gone += [host for name, host in old.items() if name not in names]
         self.fakes = FakeHosts(self.folder / "hosts", names)
         self.fakes.hosts.update({n: h for n, h in old.items() if n in names})
 
@@ -169,6 +172,8 @@ class Cluster:
 
     def close(self) -> None:
         self.fakes.close()
+        for host in self.gone:
+            host.end_processes()
 
 
 def done_ids(events: list[Event]) -> list[str]:
