@@ -136,9 +136,21 @@ def _status(facts: HostFacts | Unreadable | None) -> HostStatus:
 
 def _state(facts: HostFacts) -> tuple[str, str]:
     if facts.health is None:
-        return ("laid" if facts.current else "empty"), ""
+        return _unasked(facts)
     words = {0: "healthy", 75: "starting"}
     return words.get(facts.health.rc, "unhealthy"), facts.health.line
+
+
+def _unasked(facts: HostFacts) -> tuple[str, str]:
+    """Health is asked only where start.sh did its work in this boot; elsewhere its absence must not look like health."""
+    if not facts.current:
+        return "empty", ""
+    starts = [e for e in facts.ledger.entries if e.kind == StepKind.START and e.event == "result"]
+    if not starts:
+        return "laid", ""
+    if starts[-1].rc != 0:
+        return "unhealthy", "start.sh failed"
+    return ("laid", "") if starts[-1].boot_id == facts.boot_id else ("unhealthy", "booted since; start.sh is due")
 
 
 async def remove_hooks(hosts: HostSet, facts: FactMap, envs: Envs, context: RunContext) -> None:
