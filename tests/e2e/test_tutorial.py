@@ -24,7 +24,7 @@ from tests.hosts.outside import look
 pytestmark = [pytest.mark.hosts, pytest.mark.engine]
 
 TUTORIAL = ROOT / "docs" / "tutorial.md"
-FENCE = re.compile(r"^```(?P<kind>\w+)\n(?P<body>.*?)^```$", re.M | re.S)
+FENCE = re.compile(r"^```(?P<kind>\w+)\n(?P<body>.*?)^```$", re.MULTILINE | re.DOTALL)
 ESCAPE = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 QUESTION = "[y/N]"
 LIMIT = 240.0
@@ -141,7 +141,9 @@ if __name__ == "__main__":  # what a writer of the tutorial pastes: python -m te
     home = Path(sys.argv[1])
     where = home
     for part in scenes(TUTORIAL.read_text()):
-        status, written = play(f'{part.shell}\npwd >"{home}/folder"', terminal_env(Product(home, cluster="hello")), where)
+        status, written = play(
+            f'{part.shell}\npwd >"{home}/folder"', terminal_env(Product(home, cluster="hello")), where
+        )
         print(f"--- {status}\n{part.shell}")
         print(*(line for line in lines_of(written) if not re.match(r"[\u2800-\u28ff]", line)), sep="\n")
         where = Path((home / "folder").read_text().strip())
