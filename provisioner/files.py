@@ -56,6 +56,21 @@ def _write_synced(path: Path, data: bytes, mode: int) -> None:
             raise OSError(errno.EIO, "short write")
 
 
+def require_space(folder: Path, least: int) -> None:
+    """Refuse a disk with less than `least` bytes free below `folder`, which need not exist yet.
+
+    Raises PreconditionError. For programs that write in place and break what they have when a disk fills.
+    """
+    there = next(p for p in (folder, *folder.parents) if p.exists())
+    space = os.statvfs(there)
+    free = space.f_bavail * space.f_frsize
+    if free < least:
+        raise PreconditionError(
+            f"only {free >> 10} KiB of space are free below {folder}",
+            hint=f"free at least {least >> 20} MiB there and run the same command again; nothing was changed",
+        )
+
+
 def _sync_folder(folder: Path) -> None:
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:

@@ -61,7 +61,7 @@ def write_stream(
     """
     temporary = target.with_name(f".{target.name}.{secrets.token_hex(6)}.tmp")
     try:
-        with open_new(temporary) as file, writing(target):
+        with writing(target), open_new(temporary) as file:  # closing writes too, so it must be inside
             _write_tar(entries, bodies, _Coded(file, codec), progress or _ignore)
             size = os.fstat(file.fileno()).st_size
             temporary.replace(target)

@@ -153,7 +153,7 @@ def _write_layers(
 
 def _write_layer(staging: Staging, picked: Mapping[str, Picked], epoch: int, count: Callable[[int], None]) -> _Written:
     path = staging.new_file()
-    with open_new(path) as file, writing(path):
+    with writing(path), open_new(path) as file:  # closing writes too, so it must be inside
         sink = _Sink(file)
         items = tuple(_write_member(sink, picked[name], epoch, count) for name in sorted(picked))
         sink.write(tarwrite.trailer(sink.written))

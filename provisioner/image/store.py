@@ -225,7 +225,11 @@ class ImageStore:
             return ()
         except OSError as error:
             raise explain(error, "read", path) from error
-        return index.rows_of(parse_index(data, OCI_INDEX, f"the image store's index {path}"))
+        try:
+            return index.rows_of(parse_index(data, OCI_INDEX, f"the image store's index {path}"))
+        except ImageError as error:
+            error.hint = error.hint or f"move {self.root} away and build the images again"
+            raise
 
     def _write(self, rows: tuple[Row, ...]) -> None:
         atomic_write(self.root / "index.json", render_index(index.entries_of(rows)), mode=0o644)

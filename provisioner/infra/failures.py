@@ -79,6 +79,12 @@ _RULES = (
         "a backup lies beside it in the backend's folder",
     ),
     _Rule(
+        re.compile("no space left on device|disk quota exceeded"),
+        PreconditionError,
+        "the disk that holds this cluster's state is full",
+        "free some space there, then run the same command again",
+    ),
+    _Rule(
         re.compile("no stack named"),
         PreconditionError,
         "the backend has no stack for this cluster",

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from provisioner.errors import DeadlineError, InterruptedRunError, PreconditionError, SealerError
 from provisioner.events import Events, ignore
-from provisioner.files import private_folder
+from provisioner.files import private_folder, require_space
 from provisioner.infra.backend import FileStore, backend_of, file_backend, new_passphrase, passphrase_environment
 from provisioner.infra.changes import refuse_mass_loss, to_destroyed, to_plan
 from provisioner.infra.install import require_engine
@@ -38,6 +38,8 @@ PARALLEL = 32
 SMALL_LIMIT = 120.0
 PREVIEW_LIMIT = 600.0
 RUN_LIMIT = 3 * 3600.0
+ROOM = 32 << 20
+"""Bytes that must be free for the state: Pulumi leaves an empty checkpoint on a disk that fills while it writes."""
 
 
 class PulumiEngine:
@@ -208,6 +210,7 @@ class PulumiEngine:
         from provisioner.infra.automation import Run, Seen
 
         self._stop.check("machines")
+        require_space(self._settings.state_dir, ROOM)
         engine = require_engine(self._settings, at_least=deployment.engine_version if deployment else "")
         extra = self._environment(work, throwaway_backend=throwaway_backend)
         work.prepare(cluster, self._plugin, deployment.salt if deployment else "")

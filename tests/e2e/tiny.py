@@ -27,6 +27,8 @@ echo "app runs"
 """
 INIT = NOTE.format(name="init", marks="# sealer:env\n")
 
+NOBODY = "nobody-z7z7z7"
+"""Nobody's cluster: a look for its marks finds what belongs to no cluster at all."""
 GREED = "cpu=4096 memory=64TiB disk=900TiB ports=22 commands=nosuchtool arch=arm64"
 BASIC: dict[str, str] = {"scripts/init.sh": INIT, "scripts/start.sh": START, "scripts/health.sh": HEALTH}
 
@@ -53,7 +55,7 @@ def unique(word: str) -> str:
 @contextmanager
 def visit(home: Path, data: Path, cluster: str, **extra: str) -> Iterator[Product]:
     """A user with the images of another; what is left of the cluster is removed, and the machine looks as before."""
-    before = look("nobody-aaaaaa")
+    before = look(NOBODY)
     user = Product(home, {"XDG_DATA_HOME": str(data), "SEALER_CLOUD_NAME": cluster, **extra}, cluster=cluster)
     home.mkdir(parents=True, exist_ok=True)
     yield user
