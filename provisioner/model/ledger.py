@@ -17,6 +17,7 @@ from provisioner.model.secret import Secret
 from provisioner.model.steps import StepKind
 
 LEDGER_VERSION = 1
+_EDITED = "somebody edited it; `sealer-cloud down` still works, `up` refuses to guess"
 
 
 class LedgerEntry(BaseModel):
@@ -98,7 +99,7 @@ def parse_ledger(text: str, host: str) -> Ledger:
             raise PreconditionError(
                 f"the ledger of {host} is broken at line {number}: the chain does not fit",
                 host=host,
-                hint="somebody edited it; `sealer-cloud down` still works, `up` refuses to guess",
+                hint=_EDITED,
             )
         prev = hashlib.sha256(line.encode()).hexdigest()
         entries.append(entry)
@@ -110,7 +111,7 @@ def _parse_line(line: str, number: int, host: str) -> LedgerEntry:
     try:
         raw = json.loads(line)
     except (ValueError, RecursionError) as error:
-        raise PreconditionError(f"{where} is no JSON", host=host) from error
+        raise PreconditionError(f"{where} is no JSON", host=host, hint=_EDITED) from error
     version = raw.get("v") if isinstance(raw, dict) else None
     kind = raw.get("kind") if isinstance(raw, dict) else None
     known = {k.value for k in StepKind}
@@ -123,7 +124,8 @@ def _parse_line(line: str, number: int, host: str) -> LedgerEntry:
     try:
         return LedgerEntry.model_validate(raw)
     except ValidationError as error:
-        raise PreconditionError(f"{where} is no ledger entry: {error.errors()[0]['msg']}", host=host) from error
+        what = f"{where} is no ledger entry: {error.errors()[0]['msg']}"
+        raise PreconditionError(what, host=host, hint=_EDITED) from error
 
 
 def canonical(value: object) -> bytes:

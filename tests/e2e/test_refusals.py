@@ -481,13 +481,14 @@ def test_a_host_that_holds_another_cluster(standing: Product) -> None:
 
 def test_a_host_with_this_name_but_not_our_state(standing: Product) -> None:
     folder = ledger(standing).parent
-    folder.rename(folder.with_name("hidden"))
+    hidden = folder.parent.parent.parent / "hidden"
+    folder.rename(hidden)
     try:
         before = tiny.everything(standing)[1]
         refused(standing.run(*UP, "-o", "json"), 3, "m1", "not ours")
         assert tiny.everything(standing)[1] == before
     finally:
-        folder.with_name("hidden").rename(folder)
+        hidden.rename(folder)
 
 
 def test_a_name_that_is_bound(standing: Product) -> None:
