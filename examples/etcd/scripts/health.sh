@@ -6,11 +6,12 @@ if ! running; then
   echo "etcd does not run"
   exit 1
 fi
-if ! bin/etcdctl $local --command-timeout=3s endpoint health >/dev/null 2>&1; then
+# A leader steps down when it loses its quorum, so a member that knows a leader is part of one.
+leader=$(bin/etcdctl $local --command-timeout=3s -w fields endpoint status 2>/dev/null | awk '$1 == "\"Leader\"" { print $3 }')
+if [ "${leader:-0}" = 0 ]; then
   echo "no quorum yet"
   exit 75
 fi
-leader=$(bin/etcdctl $local --command-timeout=3s -w fields endpoint status | awk '$1 == "\"Leader\"" { print $3 }')
 bin/etcdctl $local --command-timeout=3s -w fields member list | awk -v leader="$leader" '
   $1 == "\"ID\"" { id = $3; count++ }
   $1 == "\"Name\"" { gsub(/"/, "", $3); if (id == leader) name = $3 }
