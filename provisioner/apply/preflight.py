@@ -139,7 +139,7 @@ def _refuse_foreign(facts: Mapping[HostName, HostFacts]) -> None:
     if lines:
         raise UsageError(
             "not all hosts are free: " + "; ".join(lines),
-            hint="nothing was changed; take other hosts, or remove by hand what the other cluster left there",
+            hint="nothing was changed; take other hosts, or remove by hand what lies there (`adopt` is not built yet)",
         )
 
 
