@@ -19,12 +19,15 @@ from provisioner.model.engine import StackState
 from provisioner.model.facts import FactMap, HostFacts
 from provisioner.model.hosts import ClusterKeys, Inventory, InventoryHost, is_master
 from provisioner.model.ids import ClusterId, ClusterName, HostName
+from provisioner.model.images import PinnedImage
 from provisioner.model.report import HostStatus, ListRow, StatusReport
 from provisioner.model.secret import Value
 from provisioner.settings import resolve_values
 from provisioner.transport.hostkeys import known_hosts_text
 from provisioner.transport.hostset import HostSet, open_hosts
 from provisioner.world import ExecResult, World
+
+START = "scripts/start.sh"
 
 
 def require_cluster(world: World, name: ClusterName) -> tuple[StackState, Accepted, ClusterId]:
@@ -50,7 +53,8 @@ async def status(world: World, name: ClusterName) -> StatusReport:
     stored, accepted, cid = require_cluster(world, name)
     inventory = stored.inventory or Inventory(name, cid, ())
     reading = Reading(stage2.host_paths(accepted, cid), stage2.look_envs(env_source(world, accepted), inventory))
-    async with await open_hosts(inventory, await require_keys(world, name), world.connect, world.clock) as hosts:
+    keys = await require_keys(world, name)
+    async with await open_hosts(inventory, keys, world.connect, world.clock, patience=0) as hosts:
         facts = await stage2.read_hosts(hosts, reading)
     rows = stage2.read_status(inventory, facts)
     lock = holder(world.settings, name)
@@ -60,7 +64,7 @@ async def status(world: World, name: ClusterName) -> StatusReport:
         image_reference=accepted.image.reference,
         image_digest=accepted.image.digest,
         provider=accepted.provider,
-        phase=_phase(stored, rows, locked=lock is not None),
+        phase=_phase(stored, rows, locked=lock is not None, starts=_has_start(world, accepted)),
         hosts=rows,
         outputs=show_outputs(_outputs(inventory, facts)),
         expires_at=accepted.expires_at,
@@ -154,12 +158,26 @@ def env_source(world: World, accepted: Accepted) -> stage2.EnvSource:
 
     The image's own ENV is left out where the image is not in the store any more.
     """
-    try:
-        image = world.images.resolve(f"{accepted.image.repository}@{accepted.image.digest}").env
-    except ImageError:
-        image = {}
+    image = known_image(world, accepted)
     pools = {pool.name: _resolvable(world, pool.env) for pool in accepted.pools}
-    return stage2.EnvSource(accepted, image, _resolvable(world, accepted.env), pools)
+    return stage2.EnvSource(accepted, image.env if image else {}, _resolvable(world, accepted.env), pools)
+
+
+def known_image(world: World, accepted: Accepted) -> PinnedImage | None:
+    """The cluster's image, where the store still has it."""
+    try:
+        return world.images.resolve(f"{accepted.image.repository}@{accepted.image.digest}")
+    except ImageError:
+        return None
+
+
+def _has_start(world: World, accepted: Accepted) -> bool:
+    """True for an image that starts something: a host where that was never done is not ready."""
+    image = known_image(world, accepted)
+    try:
+        return image is not None and START in world.images.changeset(image).texts
+    except ImageError:
+        return False
 
 
 def _resolvable(world: World, env: Mapping[str, str]) -> dict[str, Value]:
@@ -170,10 +188,11 @@ def _resolvable(world: World, env: Mapping[str, str]) -> dict[str, Value]:
     return found
 
 
-def _phase(stored: StackState, rows: tuple[HostStatus, ...], *, locked: bool) -> str:
+def _phase(stored: StackState, rows: tuple[HostStatus, ...], *, locked: bool, starts: bool) -> str:
     if locked:
         return "changing"
-    if stored.pending or not rows:
+    unstarted = {"empty", "laid"} if starts else {"empty"}
+    if stored.pending or not rows or any(row.state in unstarted for row in rows):
         return "incomplete"
     return "ready" if all(r.state in {"healthy", "laid"} for r in rows) else "degraded"
 

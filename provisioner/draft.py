@@ -21,12 +21,13 @@ from provisioner.apply.plan import plan_apply
 from provisioner.apply.preflight import parse_requires
 from provisioner.apply.wire import Author
 from provisioner.errors import PreconditionError, UsageError
+from provisioner.events import Phase, PhaseDone, PhaseStarted
 from provisioner.failpoints import arm_failpoint, no_failpoint
 from provisioner.files import private_folder
 from provisioner.model.accepted import Accepted
 from provisioner.model.driver import Driver, Program
 from provisioner.model.engine import Previewed, StackState
-from provisioner.model.facts import FactMap
+from provisioner.model.facts import FactMap, HostFacts
 from provisioner.model.hosts import ClusterKeys, Inventory
 from provisioner.model.ids import ClusterId, ClusterName, HostName, RunId, new_cid, new_run_id
 from provisioner.model.images import Changeset, PinnedImage
@@ -151,6 +152,8 @@ async def make_draft(world: World, wish: Wish, choice: UpChoice, *, acting: bool
     program = build_program(driver, spec, wish.accepted, cid, run)
     cluster = ClusterName(wish.accepted.cluster)
     keys = await world.engine.keys(cluster) if wish.stored else None
+    begun = world.clock.monotonic()
+    world.events(PhaseStarted(Phase.PLAN))
     archives = Archives(world.images, wish.image, wish.changeset, private_folder(world.settings.cache_dir))
     context = make_context(world, wish, cid, run, archives)
     async with AsyncExitStack() as undo:
@@ -162,6 +165,9 @@ async def make_draft(world: World, wish: Wish, choice: UpChoice, *, acting: bool
         )
         inputs = _plan_inputs(wish, choice, cid, previewed, facts=facts, keys=keys)
         plan = _joint_plan(wish, cid, previewed, inputs)
+        seen = sum(isinstance(found, HostFacts) for found in facts.values())
+        read = f"{seen} of {len(facts)} hosts read" if facts else "no hosts yet"
+        world.events(PhaseDone(Phase.PLAN, read, world.clock.monotonic() - begun))
         return Draft(wish, cid, run, program, previewed, inputs, hosts, context, plan, undo.pop_all())
 
 
@@ -177,7 +183,7 @@ async def open_known_hosts(world: World, wish: Wish, cid: ClusterId, keys: Clust
     inventory = wish.stored.inventory if wish.stored and keys else None
     empty = Inventory(ClusterName(wish.accepted.cluster), cid, ())
     nobody = ClusterKeys(Secret(""), "", Secret(""))
-    return await open_hosts(inventory or empty, keys or nobody, world.connect, world.clock)
+    return await open_hosts(inventory or empty, keys or nobody, world.connect, world.clock, patience=0)
 
 
 async def read_known_hosts(hosts: HostSet, wish: Wish, context: RunContext, *, acting: bool) -> FactMap:

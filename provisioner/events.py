@@ -12,6 +12,7 @@ from provisioner.model.ids import HostName, StepId
 class Phase(StrEnum):
     """The phases of a run, in the order a person sees them."""
 
+    PLAN = "plan"
     MACHINES = "machines"
     CONNECT = "connect"
     PREFLIGHT = "preflight"
@@ -106,17 +107,7 @@ class Warned:
     hint: str = ""
 
 
-Event = (
-    PhaseStarted
-    | PhaseDone
-    | ResourceChanged
-    | BytesSent
-    | StepStarted
-    | StepDone
-    | HealthSeen
-    | Progress
-    | Warned
-)
+Event = PhaseStarted | PhaseDone | ResourceChanged | BytesSent | StepStarted | StepDone | HealthSeen | Progress | Warned
 Events = Callable[[Event], None]
 
 

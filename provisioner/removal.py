@@ -96,7 +96,7 @@ def _find(world: World, name: ClusterName, provider: str | None) -> tuple[FoundC
 def nothing_found(world: World, name: ClusterName, provider: str | None, begun: float) -> DownReport:
     """The report of a `down` that found nothing: what was looked through stands in it."""
     where = provider or ", ".join(world.drivers)
-    return DownReport(name, None, where, (), (), (f"nothing found in {where}",), world.clock.monotonic() - begun)
+    return DownReport(name, None, where, (), (), (), world.clock.monotonic() - begun)
 
 
 async def say_goodbye(world: World, target: Target) -> None:
@@ -117,7 +117,7 @@ async def _run_remove_hook(world: World, accepted: Accepted, inventory: Inventor
     if keys is None:
         return
     paths = stage2.host_paths(accepted, cid)
-    async with await open_hosts(inventory, keys, world.connect, world.clock) as hosts:
+    async with await open_hosts(inventory, keys, world.connect, world.clock, patience=0) as hosts:
         if not await _has_hook(hosts, paths):
             return
         source = env_source(world, accepted)

@@ -46,6 +46,6 @@ if [ ! -x .venv/bin/sealer-cloud ] || [ "$(cat "$stamp" 2>/dev/null)" != "$wante
 fi
 
 # --- sshd for local hosts, and the engine -----------------------------------------------------------------------------
-tools/openssh.sh
+.venv/bin/python -c "from drivers.local.defaults import default_paths; from drivers.local.sshd import unpack_sshd; unpack_sshd(default_paths().sshd)"
 .venv/bin/sealer-cloud engine install
 say "done; the program is .venv/bin/sealer-cloud"

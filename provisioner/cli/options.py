@@ -82,7 +82,7 @@ ProviderFlag = Annotated[
         metavar="PROVIDER",
         show_envvar=False,
         envvar=f"{PREFIX}PROVIDER",
-        help="Where machines are made: local; needed with --yes.",
+        help="Where machines are: local. With --yes, `up` wants it named.",
         autocompletion=complete_provider,
     ),
 ]

@@ -134,7 +134,7 @@ def _host_lines(plan: Plan) -> list[Line]:
     if idle:
         lines.append(f"{few(idle, ' ')}   nothing to do")
     if any(s.state is StepState.MAYBE for s in plan.apply.steps):
-        lines.append("steps marked ? may turn out to be done already: not every host could be read")
+        lines.append("steps marked ? may turn out to be done already: that is known once every machine answers")
     return [_labelled("Hosts" if i == 0 else "", text) for i, text in enumerate(lines)]
 
 

@@ -20,7 +20,7 @@ def up_lines(report: UpReport, phases: Mapping[str, float]) -> Lines:
     pairs = [("look", f"sealer-cloud status {name}")]
     if hosts:
         pairs.append(("enter", f"sealer-cloud ssh {name} {hosts[0]}"))
-        pairs.append(("break", f"sealer-cloud exec {name} --host {hosts[-1]} -- sh -c 'kill -9 -1'"))
+        pairs.append(("break", f"sealer-cloud exec {name} --host {hosts[-1]} -- poweroff -f"))
         pairs.append(("mend", f"sealer-cloud up -n {name}"))
     pairs.append(("remove", f"sealer-cloud down {name}"))
     return (*lines, *(((f"  {word:<8}", "dim"), (command, "cyan")) for word, command in pairs))

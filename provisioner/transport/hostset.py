@@ -56,13 +56,13 @@ class HostSet:
         await self._open_one(host, patience=0)
         return self.get(name)
 
-    async def open_all(self, limit: int) -> None:
-        """Open every host, `limit` at a time; failures are kept, not raised."""
+    async def open_all(self, limit: int, patience: float) -> None:
+        """Open every host, `limit` at a time, for `patience` seconds each; failures are kept, not raised."""
         gate = asyncio.Semaphore(limit)
 
         async def one(host: InventoryHost) -> None:
             async with gate:
-                await self._open_one(host, patience=PATIENCE)
+                await self._open_one(host, patience=patience)
 
         await asyncio.gather(*(one(host) for host in self.inventory.hosts))
 
@@ -99,12 +99,21 @@ class HostSet:
 
 
 async def open_hosts(
-    inventory: Inventory, keys: ClusterKeys, connect: Connect, clock: Clock, *, limit: int = CONCURRENCY
+    inventory: Inventory,
+    keys: ClusterKeys,
+    connect: Connect,
+    clock: Clock,
+    *,
+    limit: int = CONCURRENCY,
+    patience: float = PATIENCE,
 ) -> HostSet:
-    """Connect to every machine at once, at most `limit` at a time. Hosts that fail stand in `failures`."""
+    """Connect to every machine at once, at most `limit` at a time. Hosts that fail stand in `failures`.
+
+    `patience` (seconds) is for machines that were just made; 0 suits a look, where one that is off must cost no time.
+    """
     hosts = HostSet(inventory, keys, connect, clock)
     try:
-        await hosts.open_all(limit)
+        await hosts.open_all(limit, patience)
     except BaseException:
         await hosts.close()
         raise
