@@ -7,6 +7,7 @@ import os
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
+from pathlib import Path
 from types import TracebackType
 from typing import Self
 
@@ -36,7 +37,7 @@ from provisioner.model.plan import InfraPlan, Plan
 from provisioner.model.planhash import plan_hash
 from provisioner.model.request import Clusterfile, UpArgs, UpRequest
 from provisioner.model.secret import Secret, Value
-from provisioner.settings import resolve_values
+from provisioner.settings import resolve_values, with_absolute_files
 from provisioner.together import together
 from provisioner.transport.hostset import HostSet, open_hosts
 from provisioner.world import UpChoice, World
@@ -87,7 +88,7 @@ async def make_wish(world: World, args: UpArgs, files: Clusterfile, cluster: Clu
     """
     stored = world.engine.stored(cluster)
     before = stored.accepted if stored else None
-    request = resolve_request(args, files, before)
+    request = settle_files(resolve_request(args, files, before), Path.cwd())
     image = await asyncio.to_thread(world.images.resolve, request.image)
     changeset = await asyncio.to_thread(world.images.changeset, image)
     accepted = accept_request(request, image, before)
@@ -100,6 +101,12 @@ async def make_wish(world: World, args: UpArgs, files: Clusterfile, cluster: Clu
         values=resolve_values(accepted.env, world.settings.environ),
         pool_values={p.name: resolve_values(p.env, world.settings.environ) for p in accepted.pools},
     )
+
+
+def settle_files(request: UpRequest, base: Path) -> UpRequest:
+    """A later command resolves the stored references again, from whatever folder: they are made absolute here."""
+    pools = tuple(replace(pool, env=with_absolute_files(pool.env, base)) for pool in request.pools)
+    return replace(request, env=with_absolute_files(request.env, base), pools=pools)
 
 
 def check_machine(driver: Driver) -> None:
@@ -132,11 +139,16 @@ def choose_cid(world: World, wish: Wish, driver: Driver) -> ClusterId:
 
 
 def _is_another(wish: Wish) -> bool:
-    """True where --replace gave the name to another image repository or provider: its machines are new ones."""
+    """True where --replace gave the name to another image repository, provider or data root: its machines are new ones."""
     before = wish.stored.accepted if wish.stored else None
     if before is None or not wish.request.replace:
         return False
-    return (before.image.repository, before.provider) != (wish.image.repository, wish.accepted.provider)
+    after = wish.accepted
+    return (before.image.repository, before.provider, before.data_root) != (
+        after.image.repository,
+        after.provider,
+        after.data_root,
+    )
 
 
 async def make_draft(world: World, wish: Wish, choice: UpChoice, *, acting: bool) -> Draft:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from provisioner import stage2
 from provisioner.apply.plan import plan_apply
 from provisioner.draft import Draft, Wish, deleted_hosts, env_source, reading_for
-from provisioner.errors import DeadlineError, InterruptedRunError, PreconditionError, UsageError
+from provisioner.errors import DeadlineError, HostKeyError, InterruptedRunError, PreconditionError, UsageError
 from provisioner.events import Phase, PhaseDone, PhaseStarted, Warned
 from provisioner.infra.locks import RunLock
 from provisioner.model.facts import FactMap, HostFacts
@@ -133,20 +133,31 @@ async def connect(world: World, draft: Draft, outputs: StackOutputs) -> Ready:
     keys = outputs.keys
     if keys is None:
         raise PreconditionError("stage 1 ended without the keys of the cluster")
-    if inventory == draft.hosts.inventory and not draft.hosts.failures:
-        return Ready(inventory, keys, draft.hosts, draft.inputs.facts)
-    begun = world.clock.monotonic()
-    world.events(PhaseStarted(Phase.CONNECT, len(inventory.hosts)))
-    hosts = await draft.undo.enter_async_context(await open_hosts(inventory, keys, world.connect, world.clock))
-    for error in hosts.failures.values():
-        raise error
-    text = f"{len(inventory.hosts)} of {len(inventory.hosts)}, host keys known"
-    world.events(PhaseDone(Phase.CONNECT, text, world.clock.monotonic() - begun))
+    hosts = draft.hosts
+    if inventory != hosts.inventory or hosts.failures:
+        begun = world.clock.monotonic()
+        world.events(PhaseStarted(Phase.CONNECT, len(inventory.hosts)))
+        hosts = await draft.undo.enter_async_context(await open_hosts(inventory, keys, world.connect, world.clock))
+        _refuse_failures(hosts)
+        text = f"{len(inventory.hosts)} of {len(inventory.hosts)}, host keys known"
+        world.events(PhaseDone(Phase.CONNECT, text, world.clock.monotonic() - begun))
     draft.context.failpoint("connected")
+    # Read again even where nothing was made: a host may have changed while a person read the plan.
     reading = reading_for(draft.wish, inventory)
     facts = await stage2.settle(hosts, await stage2.read_hosts(hosts, reading), reading, draft.context)
     draft.context.failpoint("read")
     return Ready(inventory, keys, hosts, facts)
+
+
+def _refuse_failures(hosts: HostSet) -> None:
+    """All hosts that cannot be reached, in one error. Raises HostError (7); HostKeyError first of all."""
+    failures = list(hosts.failures.values())
+    if len(failures) == 1:
+        raise failures[0]
+    if failures:
+        first = next((f for f in failures if isinstance(f, HostKeyError)), failures[0])
+        text = "; ".join(f.message for f in failures)
+        raise type(first)(text, hint=first.hint, host=first.host, phase="connect")
 
 
 async def preflight(draft: Draft, ready: Ready) -> None:

@@ -43,10 +43,11 @@ async def up(world: World, args: UpArgs, files: Clusterfile, choice: UpChoice, c
         hops.demand_provider(wish, choice)
         async with await make_draft(world, wish, choice, acting=True) as draft:
             hops.guard(draft, choice)
-            if not draft.plan.changes:
+            if not draft.plan.changes and not draft.plan.apply.changes:
                 seen = hops.seen_health(draft)
                 return hops.to_report(world, draft, draft.hosts.inventory, seen, begun)
-            hops.ask(confirm, draft.plan, limit)
+            if draft.plan.changes:
+                hops.ask(confirm, draft.plan, limit)
             outputs = await hops.make_machines(world, draft)
             ready = await hops.connect(world, draft, outputs)
             await hops.preflight(draft, ready)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -92,13 +93,27 @@ def resolve_values(values: Mapping[str, str], environ: Mapping[str, str]) -> dic
     return resolved
 
 
+def with_absolute_files(values: Mapping[str, str], base: Path) -> dict[str, str]:
+    """Env values whose `${file:…}` references no longer depend on the folder one stands in."""
+    found = {}
+    for key, text in values.items():
+        ref = parse_ref(text)
+        relative = ref is not None and ref.kind == "file" and not ref.name.startswith(("/", "~"))
+        found[key] = str(ValueRef("file", str(base / ref.name))) if ref and relative else text
+    return found
+
+
 def _look_up(ref: ValueRef, environ: Mapping[str, str]) -> str | None:
     if ref.kind == "env":
         return environ.get(ref.name)
     try:
-        with Path(ref.name).expanduser().open("rb") as file:
+        # Never waits: a FIFO without a writer would hold the command for ever.
+        descriptor = os.open(Path(ref.name).expanduser(), os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        with os.fdopen(descriptor, "rb") as file:
+            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+                raise UsageError(f"{ref}: that is no regular file")
             raw = file.read(SECRET_FILE_LIMIT + 1)
-    except OSError:
+    except (OSError, RuntimeError, ValueError):  # not there, no such user's home, a zero byte in the name
         return None
     if len(raw) > SECRET_FILE_LIMIT:
         raise UsageError(f"{ref}: the file is larger than 1 MiB")

@@ -48,7 +48,7 @@ def resolve_request(args: UpArgs, files: Clusterfile, stored: Accepted | None) -
     data_root = words.data_root()
     if stored is not None and not args.replace:
         _check_binding(stored, image, provider, data_root)
-    if stored is not None and args.replace and not _same_binding(stored, image, provider):
+    if stored is not None and args.replace and not _same_binding(stored, image, provider, data_root):
         words = replace(words, stored=None)  # another cluster under this name: nothing of the old one is meant
     pools = words.pools()
     return UpRequest(
@@ -151,8 +151,10 @@ class _Words:
 
     def env(self) -> dict[str, str]:
         stored = self.stored.env if self.stored and "env" not in self.cluster.said else {}
-        flags = parse_env_words(self.args.env), parse_secret_words(self.args.env_secret)
-        return merge_env(stored, self.cluster.env, *flags)
+        return merge_env(stored, self.cluster.env, self.flag_env())
+
+    def flag_env(self) -> dict[str, str]:
+        return merge_env(parse_env_words(self.args.env), parse_secret_words(self.args.env_secret))
 
     def cmd(self) -> tuple[str, ...] | None:
         if self.args.cmd:
@@ -185,7 +187,7 @@ class _Words:
             pools = (_DEFAULT_POOL, *pools)
         if not any(pool.count for pool in pools if is_master(pool.roles)):
             raise UsageError("a cluster needs at least one master", hint="give --masters 1 or more")
-        return _with_role_env(pools, self.cluster)
+        return _with_flags(_with_role_env(pools, self.cluster), self.flag_env())
 
 
 def _with_count(pools: tuple[Pool, ...], flag: str, role: str, count: int) -> tuple[Pool, ...]:
@@ -208,8 +210,14 @@ def _with_role_env(pools: tuple[Pool, ...], doc: ClusterDoc) -> tuple[Pool, ...]
     )
 
 
-def _same_binding(stored: Accepted, image: ImageRef, provider: str) -> bool:
-    return stored.image.repository == image.repository and stored.provider == provider
+def _with_flags(pools: tuple[Pool, ...], flags: Mapping[str, str]) -> tuple[Pool, ...]:
+    """Flags win over files: a pool that sets the same key would hide the flag on its hosts."""
+    return tuple(replace(p, env={k: flags.get(k, v) for k, v in p.env.items()}) for p in pools)
+
+
+def _same_binding(stored: Accepted, image: ImageRef, provider: str, data_root: str) -> bool:
+    bound = (stored.image.repository, stored.provider, stored.data_root)
+    return bound == (image.repository, provider, data_root)
 
 
 def _check_binding(stored: Accepted, image: ImageRef, provider: str, data_root: str) -> None:

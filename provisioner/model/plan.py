@@ -92,5 +92,5 @@ class Plan:
 
     @property
     def changes(self) -> bool:
-        """True if `up` would change anything anywhere."""
-        return self.infra.changes or self.apply.changes
+        """True if `up` would change anything that a person should know of; records alone are written without asking."""
+        return self.infra.changes or bool(self.apply.steps)

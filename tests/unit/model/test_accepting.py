@@ -11,7 +11,7 @@ from provisioner.model.accepted import Accepted, parse_accepted
 from provisioner.model.clusterfile import parse_clusterfile
 from provisioner.model.ids import Digest
 from provisioner.model.images import PinnedImage
-from provisioner.model.intent import accept_request, resolve_name, resolve_request, same_request
+from provisioner.model.intent import accept_request, changed_parts, resolve_name, resolve_request, same_request
 from provisioner.model.request import Clusterfile, Pool, UpArgs, UpRequest
 
 CANARY = "hunter2-canary"
@@ -187,6 +187,26 @@ def test_replacing_starts_from_nothing_stored() -> None:
     stored = _accept(replace(UP, env=("A=1",), name="c"))
     request = resolve_request(UpArgs(image="other:v1", name="c", replace=True), NO_FILES, stored)
     assert (request.env, [p.count for p in request.pools]) == ({}, [1])
+
+
+def test_replacing_with_another_data_root_is_another_cluster_too() -> None:
+    stored = _accept(replace(UP, env=("A=1",), name="c"))
+    request = resolve_request(UpArgs(image=UP.image, name="c", data_root="/data2", replace=True), NO_FILES, stored)
+    assert (request.env, request.data_root) == ({}, "/data2")
+
+
+def test_a_flag_wins_over_the_pool_that_sets_the_same_key() -> None:
+    files = _files("{image: a:1}", "{hosts: [{roles: [master], env: {A: pool, B: pool}}]}")
+    request = resolve_request(UpArgs(env=("A=flag", "C=flag")), files, None)
+    assert request.env == {"A": "flag", "C": "flag"}
+    assert request.pools[0].env == {"A": "flag", "B": "pool"}
+
+
+def test_changed_parts_name_keys_and_never_values() -> None:
+    before = _accept(replace(UP, env=("A=1", "B=2"), name="c"))
+    after = _accept(replace(UP, env=("A=1", "B=hidden", "C=3"), name="c"))
+    assert changed_parts(before, after) == ("env B", "env C")
+    assert changed_parts(before, before) == ()
 
 
 def test_env_for_roles_lands_in_their_pools_over_the_pools_own() -> None:
