@@ -12,7 +12,6 @@ from provisioner.apply.env import EnvItems, derived_env, peers_of, script_env, u
 from provisioner.apply.env import Phase as Why
 from provisioner.apply.execute import run_plan
 from provisioner.apply.facts import Reading, read_all, read_look
-from provisioner.apply.output import last_line
 from provisioner.apply.perform import Performer
 from provisioner.apply.settle import settle_runs
 from provisioner.apply.wire import parse_reply, render_env
@@ -101,11 +100,10 @@ async def _probe(performer: Performer, host: HostName, env: EnvItems, script: by
     lines = render_env(env)
     result = await performer.call(host, "probe", PREFLIGHT_SECONDS, len(lines), stdin=lines + script)
     reply = parse_reply(result.stdout, host)
-    look = read_look(reply)
+    look = read_look(reply, performer.context.masker)
     if look is None or look.rc == 0:
         return []
-    said = last_line(performer.context.masker.mask(reply["health_tail"]))
-    return [f"{PREFLIGHT} says no (exit status {look.rc}): {said or 'without a word'}"]
+    return [f"{PREFLIGHT} says no (exit status {look.rc}): {look.line or 'without a word'}"]
 
 
 async def apply(plan: ApplyPlan, hosts: HostSet, context: RunContext) -> ApplyReport:

@@ -170,7 +170,7 @@ class _Runner:
         if scope_of(step.id) == CLUSTER_SCOPE:
             self.context.failpoint("cmd-done")
             await self._share(step, outputs)
-        self.outputs.update(parse_outputs(outputs.decode("utf-8", "replace")))
+        self.outputs.update(parse_outputs(self.context.masker.mask(outputs).decode("utf-8", "replace")))
         self.reports.append(report)
 
     async def _wait_host(self, host: HostName) -> None:

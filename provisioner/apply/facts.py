@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
-from provisioner.apply.output import last_line, to_text
+from provisioner.apply.output import Masker, last_line, to_text
 from provisioner.apply.wire import EnvItems, host_argv, parse_reply, render_env
 from provisioner.errors import DeadlineError, HostError, UsageError
 from provisioner.model.facts import FactMap, HealthReading, HostFacts, OpenRun, Unreadable
@@ -28,6 +28,7 @@ EXTRA_TOOLS = ("zstd", "gzip", "flock", "nproc", "python3")
 READ_LIMIT = 16 << 20
 READ_TIMEOUT = 60.0
 HEALTH_SECONDS = 10
+NO_MASK = Masker()
 PORT_LIMIT = 1 << 16
 
 _ARCH = {"x86_64": "amd64", "amd64": "amd64", "aarch64": "arm64", "arm64": "arm64"}
@@ -77,11 +78,16 @@ async def read_facts(connection: Connection, reading: Reading) -> HostFacts:
         timeout=reading.timeout,
         limit=READ_LIMIT,
     )
-    return parse_facts(result, connection.name, reading.paths.cid)
+    return parse_facts(result, connection.name, reading.paths.cid, masker_of(reading))
 
 
-def parse_facts(result: CommandResult, host: HostName, cid: str) -> HostFacts:
-    """Facts from a reply. Raises as `read_facts` does."""
+def masker_of(reading: Reading) -> Masker:
+    """Masks every secret that the reading's env holds: what a host says may repeat one, and it may be another host's."""
+    return Masker(value for env in reading.envs.values() for _, value in env if isinstance(value, Secret))
+
+
+def parse_facts(result: CommandResult, host: HostName, cid: str, masker: Masker = NO_MASK) -> HostFacts:
+    """Facts from a reply; its health line and outputs are masked. Raises as `read_facts` does."""
     if not result.ok:
         raise HostError(
             f"{host} could not be read (exit status {result.rc})", host=host, evidence=to_text(result.stderr[:2000])
@@ -89,12 +95,14 @@ def parse_facts(result: CommandResult, host: HostName, cid: str) -> HostFacts:
     reply = parse_reply(result.stdout, host)
     text = {name: to_text(body) for name, body in reply.items() if name != "ledger"}
     try:
-        return _to_facts(reply, text, host, cid)
+        return _to_facts(reply, text, host, cid, masker)
     except (KeyError, ValueError, UsageError) as error:
         raise HostError(f"the reply of {host} makes no sense: {type(error).__name__}", host=host) from error
 
 
-def _to_facts(reply: Mapping[str, bytes], text: Mapping[str, str], host: HostName, cid: str) -> HostFacts:
+def _to_facts(
+    reply: Mapping[str, bytes], text: Mapping[str, str], host: HostName, cid: str, masker: Masker
+) -> HostFacts:
     numbers = dict(line.split("=", 1) for line in text["facts"].splitlines())
     ledger = parse_ledger(reply["ledger"].decode("utf-8", "backslashreplace"), host)
     return HostFacts(
@@ -110,10 +118,10 @@ def _to_facts(reply: Mapping[str, bytes], text: Mapping[str, str], host: HostNam
         name_taken=text["taken"] == "yes",
         digests=frozenset(_digests(text["laid"].splitlines())),
         current=next(_digests([text["current"].removeprefix("rootfs.d/")]), None),
-        health=read_look(reply),
+        health=read_look(reply, masker),
         open_runs=tuple(_open_run(line) for line in text["open_runs"].splitlines()),
         ledger=ledger,
-        outputs=reply["outputs"].decode("utf-8", "replace"),
+        outputs=masker.mask(reply["outputs"]).decode("utf-8", "replace"),
     )
 
 
@@ -130,11 +138,11 @@ def _open_run(line: str) -> OpenRun:
     return OpenRun(step=step, run=run, alive=life == "alive", rc=None if rc == "-" else int(rc))
 
 
-def read_look(reply: Mapping[str, bytes]) -> HealthReading | None:
-    """The look at a host's health in a reply, if it was asked. Raises ValueError where it makes no sense."""
+def read_look(reply: Mapping[str, bytes], masker: Masker) -> HealthReading | None:
+    """The look at a host's health in a reply, if it was asked, masked. Raises ValueError where it makes no sense."""
     if "health_rc" not in reply:
         return None
-    return HealthReading(int(reply["health_rc"]), last_line(reply["health_tail"]))
+    return HealthReading(int(reply["health_rc"]), last_line(masker.mask(reply["health_tail"], cut=True)))
 
 
 def parse_outputs(text: str) -> dict[str, Value]:

@@ -19,12 +19,10 @@ async def look_once(performer: Performer, host: HostName, env: EnvItems) -> Heal
     """One look at a host, told as an event; None where the rootfs has no health.sh. Raises HostError."""
     result = await performer.call(host, "health", HEALTH_SECONDS, stdin=render_env(env))
     try:
-        seen = read_look(parse_reply(result.stdout, host))
+        seen = read_look(parse_reply(result.stdout, host), performer.context.masker)
     except ValueError as error:
         raise HostError(f"the reply of {host} makes no sense", host=host) from error
     if seen is not None:
-        masked = performer.context.masker.mask(seen.line.encode()).decode()
-        seen = HealthReading(seen.rc, masked)
         performer.context.events(HealthSeen(host, seen.rc, seen.line))
     return seen
 
