@@ -57,6 +57,8 @@ class SealerError(Exception):
         self.host = host
         self.phase = phase
         self.evidence = evidence
+        self.told = False
+        """True once the hint says what is done, what is not, and how to go on; set by who knows the steps."""
 
     def to_dict(self) -> dict[str, object]:
         """The object that `-o json` prints under `error`."""

@@ -14,7 +14,7 @@ from provisioner.model.report import StepReport
 from provisioner.model.steps import Step
 
 SHOWN = 6
-"""Steps that an error names; the rest is counted."""
+"""Titles, and hosts of one, that an error names; the rest is counted."""
 
 
 class Progressing:
@@ -55,16 +55,23 @@ def describe(steps: Sequence[Step]) -> str:
 
 
 def explain(error: SealerError, plan: ApplyPlan, reports: Sequence[StepReport], resume: str) -> None:
-    """Add to the error's hint what is done, what is not, and the command that goes on."""
-    done = {report.id for report in reports}
-    begun = [s.id for s in plan.steps if s.id in done]
-    left = [s.id for s in plan.steps if s.id not in done]
+    """Add to the error's hint what is done, what is not, and the command that goes on; `error.told` says that it did."""
+    done = {report.id for report in reports if report.rc == 0}
+    begun = [s for s in plan.steps if s.id in done]
+    left = [s for s in plan.steps if s.id not in done]
     parts = [error.hint, f"done: {_some(begun)}", f"not done: {_some(left)}", f"go on with: {resume}"]
     error.hint = "\n".join(part for part in parts if part)
+    error.told = True
 
 
-def _some(ids: Sequence[str]) -> str:
-    if not ids:
-        return "nothing"
-    more = f" and {len(ids) - SHOWN} more" if len(ids) > SHOWN else ""
-    return ", ".join(ids[:SHOWN]) + more
+def _some(steps: Sequence[Step]) -> str:
+    """`init.sh on m1 m2`: one entry per title, so that fifty hosts stay one line."""
+    hosts: dict[str, list[str]] = {}
+    for step in steps:
+        hosts.setdefault(step.title, []).append(step.host)
+    return _few([f"{title} on {_few(names, ' ')}" for title, names in hosts.items()], ", ") or "nothing"
+
+
+def _few(words: Sequence[str], gap: str) -> str:
+    more = f" and {len(words) - SHOWN} more" if len(words) > SHOWN else ""
+    return gap.join(words[:SHOWN]) + more

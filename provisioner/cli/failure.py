@@ -65,7 +65,9 @@ def failure_lines(error: SealerError) -> Lines:
     lines += [plain(f"  {escape(note)}") for note in getattr(error, "__notes__", ())]
     notes = " ".join(getattr(error, "__notes__", ()))
     if error.hint and error.hint not in notes:
-        lines.append((("  → ", "cyan"), (escape(error.hint), "")))
+        first, *rest = escape_lines(error.hint)
+        lines.append((("  → ", "cyan"), (first, "")))
+        lines += [plain(f"    {line}") for line in rest]
     return tuple(lines)
 
 

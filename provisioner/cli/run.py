@@ -14,6 +14,7 @@ from provisioner.settings import Settings, load_settings
 if TYPE_CHECKING:
     from provisioner.cli.ask import Asker
     from provisioner.cli.live import View
+    from provisioner.errors import SealerError
     from provisioner.world import World
 
 T = TypeVar("T")
@@ -99,15 +100,18 @@ async def _explained(run: Run, work: Callable[[Run], Awaitable[T]], interrupts: 
             raise
         error = known
     if isinstance(error, InterruptedRunError) and interrupts.terminated:
+        told = error.told
         error = TerminatedError(error.message, hint=error.hint, host=error.host, phase=error.phase)
+        error.told = told
     _tell(error, run)
     raise error
 
 
-def _tell(error: BaseException, run: Run) -> None:
+def _tell(error: SealerError, run: Run) -> None:
+    """The story of a failure before stage 2; from there on the error's own hint tells it, in JSON too."""
     from provisioner.cli.story import story_lines
 
-    if run.asker.agreed and run.asker.seen is not None:
+    if not error.told and run.asker.agreed and run.asker.seen is not None:
         for line in story_lines(run.view.board, run.asker.seen):
             error.add_note(line)
 

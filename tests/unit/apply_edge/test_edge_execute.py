@@ -70,7 +70,8 @@ async def test_a_step_that_fails_stops_everybody_at_the_barrier(cluster: Cluster
     error = caught.value
     assert (error.exit_code, error.host, error.evidence) == (8, "m2", "disk ssd")
     assert [cluster.history(h) for h in ("m1", "m2", "n1")] == [["init create"]] * 3
-    assert "done: m1/rootfs/image" in error.hint
+    assert "\ndone: rootfs on m1 m2 n1, " in error.hint
+    assert error.told
     assert "not done: " in error.hint
     assert error.hint.endswith("go on with: sealer-cloud up app")
     log = cluster.fakes["m2"].state(PATHS, "runs/20261124T140001Z-aaaaaa/m2+init+init.sh/log")

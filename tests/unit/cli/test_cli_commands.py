@@ -204,6 +204,21 @@ def test_a_failure_tells_the_story(pipeline: Pipeline, capsys: pytest.CaptureFix
     assert lines[start + 4] == "  go on     sealer-cloud up -n etcd"
 
 
+def test_a_story_that_the_error_tells_is_told_once_and_line_by_line(
+    pipeline: Pipeline, capsys: pytest.CaptureFixture[str]
+) -> None:
+    hint = "mend it\ndone: rootfs on m1\nnot done: init.sh on m1\ngo on with: sealer-cloud up -n etcd"
+    error = StepError("init.sh failed", host="m1", hint=hint)
+    error.told = True
+    pipeline.up_answer = error
+    assert main(["up", "etcd:v1", "-y"]) == 8
+    err = capsys.readouterr().err
+    assert err.endswith(
+        "✘ m1: init.sh failed\n"
+        "  → mend it\n    done: rootfs on m1\n    not done: init.sh on m1\n    go on with: sealer-cloud up -n etcd\n"
+    )
+
+
 def test_dry_run_is_plan(pipeline: Pipeline, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["up", "etcd:v1", "--dry-run", "-o", "json"]) == 0
     first = read(capsys, "plan")
