@@ -54,6 +54,7 @@ class Merger:
         self._root = Node(Item("", Verb.DIR, IMPLICIT_MODE), -1, {})
         self._layer = -1
         self._members = 0
+        self._implied = 0
 
     def add_layer(self, items: Sequence[Item]) -> None:
         """Put one layer on top. Raises ImageError naming the member that cannot be laid."""
@@ -69,13 +70,16 @@ class Merger:
                 self._put(item)
 
     def merged(self) -> Merged:
-        """The tree as it is now. Raises ImageError when its files together are too large."""
+        """The tree as it is now. Raises ImageError when its files, or its paths, together are too large."""
         dirs: list[Entry] = []
         files: list[Entry] = []
         links: list[Entry] = []
         sources: dict[str, Source] = {}
+        names = 0
         for path, node in _walk(self._root):
             item = node.item
+            names += len(path)
+            limits.check(names, limits.NAMES, "characters of all paths")
             if item.verb is Verb.DIR:
                 dirs.append(Entry(path, EntryKind.DIR, item.mode))
             elif item.verb is Verb.SYMLINK:
@@ -137,7 +141,7 @@ class Merger:
             children = _children(node)
             found = children.get(part)
             if found is None:
-                found = children[part] = Node(Item("", Verb.DIR, IMPLICIT_MODE), self._layer, {})
+                found = children[part] = self._imply()
             elif found.children is None:
                 kind = "a symlink" if found.item.verb is Verb.SYMLINK else "a file"
                 raise ImageError(
@@ -146,6 +150,12 @@ class Merger:
                 )
             node = found
         return _children(node), name
+
+    def _imply(self) -> Node:
+        """A directory that only a member's name makes: one deep name makes hundreds, so they count as members do."""
+        self._implied += 1
+        limits.check(self._members + self._implied, limits.ENTRIES, "number of archive members and their folders")
+        return Node(Item("", Verb.DIR, IMPLICIT_MODE), self._layer, {})
 
     def _linked(self, item: Item) -> Node:
         node: Node | None = self._root

@@ -88,6 +88,7 @@ class Reading:
     def __init__(self, blobs: Blobs) -> None:
         self._blobs = blobs
         self._texts_size = 0
+        self._names_size = 0
         self._kept: dict[Digest, bytes] = {}
         self.dropped = Dropped()
 
@@ -116,6 +117,8 @@ class Reading:
                 item = item._replace(digest=self._hash_body(item, reader))
             items.append(item)
             limits.check(len(items), limits.ENTRIES, "number of archive members")
+            self._names_size += len(item.path) + len(item.target)
+            limits.check(self._names_size, limits.NAMES, "characters of all paths and link targets")
         return items
 
     def _hash_body(self, item: Item, reader: TarReader) -> Digest:

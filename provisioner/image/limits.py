@@ -14,9 +14,11 @@ CONFIG = 8 << 20
 HEADER = 1 << 20
 """The body of one PAX or GNU long-name header: it is held in memory."""
 ENTRIES = 1_000_000
-"""Tar members of all layers together."""
+"""Tar members of all layers together, and the directories that only their names imply."""
 NAME = 4096
 """A path, and a link target, encoded."""
+NAMES = 256 << 20
+"""All paths and link targets together, in characters: a small archive can spell millions of long ones."""
 COMPONENT = 255
 """One part of a path, encoded: what ext4 and xfs can hold."""
 DEPTH = 512
