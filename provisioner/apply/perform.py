@@ -138,10 +138,10 @@ class Performer:
             mode, words = "command", ("sh", "-c", action.command)
         run, key = self.context.author.run, step_key(step.id)
         limit = max(1, math.ceil(action.timeout))
-        argv = host_argv(
-            self.context.paths, "run", run, key, step.id, limit, step_fields(self.context.author, step), mode, *words
-        )
-        start = self._short(argv, render_env(action.env), timeout=action.timeout + self.context.patience.grace)
+        env = render_env(action.env)
+        fields = step_fields(self.context.author, step)
+        argv = host_argv(self.context.paths, "run", run, key, step.id, limit, fields, len(env), mode, *words)
+        start = self._short(argv, env, timeout=action.timeout + self.context.patience.grace)
         give_up = self.context.clock.monotonic() + action.timeout + self.context.patience.link
         reply = await self._end_of(step, start)
         while reply is None or reply["ended"] in {b"running", b"unstarted"}:

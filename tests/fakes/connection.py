@@ -28,6 +28,8 @@ MARK = "SEALER_FAKE_HOST"
 ENV_VERBS = {"read", "health", "run"}
 VERB = 5
 """Where the verb stands among the words that `host_argv` makes."""
+ENV_LENGTH = VERB + 11
+"""Where `run` says how long its env text is."""
 
 
 @dataclass
@@ -108,6 +110,12 @@ class FakeHost:
             data = data.replace(root.encode(), f"{self.folder}{root}".encode())
         return data
 
+    def resized(self, argv: Argv, grown: int) -> Argv:
+        """The words for env text that is longer here than the caller thinks."""
+        if len(argv) <= VERB or argv[VERB] != "run":
+            return argv
+        return (*argv[:ENV_LENGTH], str(int(argv[ENV_LENGTH]) + grown), *argv[ENV_LENGTH + 1 :])
+
     def _relocate(self, word: str) -> str:
         return f"{self.folder}{word}" if word in ROOTS else word
 
@@ -129,9 +137,11 @@ class FakeConnection:
 
     async def run(self, argv: Argv, *, stdin: bytes = b"", timeout: float, limit: int = OUTPUT_LIMIT) -> CommandResult:
         """See Connection.run."""
+        data = self.host.stdin(argv, stdin)
+        argv = self.host.resized(argv, len(data) - len(stdin))
         try:
             async with asyncio.timeout(timeout):
-                return await self._exchange(argv, [self.host.stdin(argv, stdin)], limit, lambda _sent: None)
+                return await self._exchange(argv, [data], limit, lambda _sent: None)
         except TimeoutError as error:
             raise DeadlineError(f"{self.name}: no end within {timeout:g} s", host=self.name) from error
 

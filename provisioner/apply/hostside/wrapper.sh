@@ -1,10 +1,17 @@
 # The wrapper: runs a step once, keeps its end whatever happens to the link, and tells it to whoever asks.
 
-# RUN KEY STEP TIMEOUT FIELDS MODE WORDS... stdin: env text. Runs once for this run and key, whoever asks how often.
+# RUN KEY STEP TIMEOUT FIELDS ENVLEN MODE WORDS... stdin: env text. Runs once for this run and key, whoever asks how often.
 verb_run() {
   make_state
   dir=$state/runs/$1/$2
+  received=$tmpfs/$2.$$.env
+  # Whole before anything is claimed: an operator who died while it came has started nothing.
+  take "$6" "$received" || {
+    rm -f "$received"
+    die 74 'the stream was cut'
+  }
   claim "$1" || {
+    rm -f "$received"
     attach 0
     report
     return
@@ -14,7 +21,7 @@ verb_run() {
     [ "$folder" != "$dir" ] || continue
     [ ! -e "$folder/recorded" ] || continue
     ! alive "$folder" || {
-      rm -rf "$dir"
+      rm -rf "$dir" "$received"
       die 79 "an earlier run of $3 is still alive on this host"
     }
     [ ! -d "$folder" ] || true >"$folder/recorded"
@@ -22,11 +29,11 @@ verb_run() {
   set -f
   printf '%s\n' "$3" >"$dir/step"
   printf '%s\n' "$5" >"$dir/fields"
-  cat >"$tmpfs/$2.env" || die 75 "cannot write to $tmpfs"
+  mv -f "$received" "$tmpfs/$2.env" || die 75 "cannot write to $tmpfs"
   # In the foreground of this shell, in a session of its own: an `&` would make scripts and daemons ignore INT and QUIT.
   # If the link dies, this shell dies of it or not; the wrapper holds no descriptor of it and goes on.
   setsid sh -c 'eval "$1"' sealer-host "$self" wrap "$data_root" "$name" "$state_root" "$tmpfs_root" "$cid" \
-    "$dir" "$2" "$4" "$5" "$6" "$@" </dev/null >/dev/null 2>"$dir/errors"
+    "$dir" "$2" "$4" "$5" "$7" "$@" </dev/null >/dev/null 2>"$dir/errors"
   report
 }
 
@@ -45,10 +52,10 @@ claim() {
   printf '%s %s %s\n' "$$" "$(start_of $$)" "$boot_id" >"$dir/starter"
 }
 
-# DIR KEY TIMEOUT FIELDS MODE, then the arguments of run again, of which the seventh and later are the words.
+# DIR KEY TIMEOUT FIELDS MODE, then the arguments of run again, of which the eighth and later are the words.
 verb_wrap() {
   dir=$1 key=$2 limit=$3 fields=$4 mode=$5
-  shift 11
+  shift 12
   out=$tmpfs/$key.out
   printf '%s %s %s\n' "$$" "$(start_of $$)" "$boot_id" >"$dir/pid.new"
   true >"$out"
@@ -61,7 +68,10 @@ verb_wrap() {
     </dev/null >>"$dir/log" 2>&1
   rc=$?
   kill -KILL "$watcher" 2>/dev/null
-  rm -f "$tmpfs/$key.env"
+  # Those of calls that died while they received theirs go too.
+  set +f
+  rm -f "$tmpfs/$key.env" "$tmpfs/$key".*.env
+  set -f
   if [ -e "$dir/timeout" ]; then
     rc=124
     read -r session <"$dir/child" && signal_session KILL "$session"

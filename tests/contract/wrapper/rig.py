@@ -58,18 +58,19 @@ class Rig:
         return await self.connection().send(argv, source, prefix=manifest, idle=60, progress=lambda _n: None)
 
     def run_argv(
-        self, step: str, *words: str, run: str = RUN, timeout: int = 60, mode: str = "script"
+        self, step: str, *words: str, run: str = RUN, timeout: int = 60, mode: str = "script", env: bytes = b""
     ) -> tuple[str, ...]:
         fields = ledger_fields(author(run), StepId(step), StepKind(step.split("/")[1]), "11" * 32)
-        return host_argv(PATHS, "run", run, step_key(StepId(step)), step, timeout, fields, mode, *words)
+        return host_argv(PATHS, "run", run, step_key(StepId(step)), step, timeout, fields, len(env), mode, *words)
 
     async def script(
         self, body: str, *args: str, env: Mapping[str, str] | None = None, timeout: int = 60, run: str = RUN
     ) -> Mapping[str, bytes]:
         """Lay a rootfs with this init.sh (if it is not there) and run it."""
         self.write_script("init.sh", body)
-        argv = self.run_argv("m1/init/init.sh", "./scripts/init.sh", *args, run=run, timeout=timeout)
-        result = await self.connection().run(argv, stdin=render_env((env or {}).items()), timeout=120)
+        text = render_env((env or {}).items())
+        argv = self.run_argv("m1/init/init.sh", "./scripts/init.sh", *args, run=run, timeout=timeout, env=text)
+        result = await self.connection().run(argv, stdin=text, timeout=120)
         assert result.ok, result
         return parse_reply(result.stdout, "m1")
 

@@ -50,8 +50,9 @@ async def test_shebang_decides_and_a_script_without_the_bit_runs_too(rig: Rig) -
 
 async def test_command_runs_with_sh(rig: Rig) -> None:
     rig.write_script("x", "")
-    argv = rig.run_argv("cluster/cmd/1", "sh", "-c", 'echo "$HOST"; false || exit 4', mode="command")
-    result = await rig.connection().run(argv, stdin=render_env([("HOST", "h")]), timeout=60)
+    env = render_env([("HOST", "h")])
+    argv = rig.run_argv("cluster/cmd/1", "sh", "-c", 'echo "$HOST"; false || exit 4', mode="command", env=env)
+    result = await rig.connection().run(argv, stdin=env, timeout=60)
     reply = parse_reply(result.stdout, "m1")
     assert (reply["rc"], reply["tail"]) == (b"4", b"h")
     assert rig.ledger().entries[0].scope == "cluster"
@@ -228,10 +229,27 @@ async def test_nothing_of_the_env_stays_on_the_host(rig: Rig) -> None:
     assert tmpfs.stat().st_mode & 0o777 == rig.host.state(PATHS).stat().st_mode & 0o777 == 0o700
 
 
+@pytest.mark.parametrize("sent", [0, 1, 20, 39])
+async def test_env_that_was_cut_starts_nothing(rig: Rig, sent: int) -> None:
+    rig.write_script("init.sh", "touch ran")
+    env = render_env([("A", "1"), ("TOKEN", "canary-7f3a")])
+    argv = rig.run_argv(STEP, "./scripts/init.sh", env=env)
+    result = await rig.connection().run(argv, stdin=env[:sent], timeout=60)
+    assert (result.rc, result.stderr) == (74, b"the stream was cut\n")
+    assert not (rig.rootfs / "ran").exists()
+    assert not rig.host.state(PATHS, "ledger.jsonl").exists()
+    assert list(rig.host.at(PATHS.tmpfs).iterdir()) == []
+    reply = parse_reply((await rig.call("wait", RUN, step_key(StepId(STEP)), 5)).stdout, "m1")
+    assert reply["ended"] == b"unstarted"
+    assert (await rig.connection().run(argv, stdin=env, timeout=60)).ok
+    assert (rig.rootfs / "ran").exists()
+
+
 async def test_secret_is_in_no_argv_while_the_script_runs(rig: Rig) -> None:
     rig.write_script("init.sh", "echo began; while [ ! -e go ]; do sleep 0.05; done")
-    argv = rig.run_argv(STEP, "./scripts/init.sh")
-    running = asyncio.create_task(rig.connection().run(argv, stdin=b"export S='canary-7f3a'\n", timeout=60))
+    env = b"export S='canary-7f3a'\n"
+    argv = rig.run_argv(STEP, "./scripts/init.sh", env=env)
+    running = asyncio.create_task(rig.connection().run(argv, stdin=env, timeout=60))
     log = rig.run_folder(STEP) / "log"
     await until(lambda: log.exists() and b"began" in log.read_bytes())
     pids = rig.host.processes()
