@@ -32,7 +32,7 @@ def private_folder(path: Path) -> Path:
     Raises PreconditionError: another user's folder is never trusted (a loose mode is tightened).
     """
     try:
-        path.mkdir(parents=True, exist_ok=True, mode=0o700)
+        _make_private(path)
         info = path.stat()
         if info.st_uid == os.geteuid() and info.st_mode & 0o077:
             path.chmod(0o700)
@@ -43,6 +43,20 @@ def private_folder(path: Path) -> Path:
             f"{path} belongs to another user (uid {info.st_uid})", hint="set XDG_STATE_HOME to a folder of your own"
         )
     return path
+
+
+def _make_private(path: Path) -> None:
+    """One by one: `parents=True` gives only the last folder its mode, so with a umask of 0 the others are anybody's."""
+    try:
+        path.mkdir(mode=0o700)
+    except FileExistsError:
+        if not path.is_dir():
+            raise
+    except FileNotFoundError:
+        if path.parent == path:
+            raise
+        _make_private(path.parent)
+        path.mkdir(mode=0o700, exist_ok=True)
 
 
 def _write_synced(path: Path, data: bytes, mode: int) -> None:
