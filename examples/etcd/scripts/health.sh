@@ -12,7 +12,11 @@ if [ "${leader:-0}" = 0 ]; then
   echo "no quorum yet"
   exit 75
 fi
-bin/etcdctl $local --command-timeout=3s -w fields member list | awk -v leader="$leader" '
+if ! members=$(bin/etcdctl $local --command-timeout=3s -w fields member list 2>/dev/null); then
+  echo "the members are not known yet"
+  exit 75
+fi
+printf '%s\n' "$members" | awk -v leader="$leader" '
   $1 == "\"ID\"" { id = $3; count++ }
   $1 == "\"Name\"" { gsub(/"/, "", $3); if (id == leader) name = $3 }
   END { printf "%d member%s, leader %s\n", count, (count == 1 ? "" : "s"), name }'

@@ -11,9 +11,17 @@ if [ -d "$SEALER_DATA/etcd/member" ]; then
 fi
 case $SEALER_PHASE in
 join | replace)
-  # The joining member must name exactly those who are members now; itself it finds as the one without a name.
-  members=$(bin/etcdctl --endpoints="$(other_endpoints)" --command-timeout=5s member list |
-    awk -F', ' -v me="$SEALER_HOST" '{ printf "%s%s=%s", (NR > 1 ? "," : ""), ($3 == "" ? me : $3), $4 }')
+  # The joining member must name exactly those who are members now; itself it finds by its address, without a name yet.
+  list=$(bin/etcdctl --endpoints="$(other_endpoints)" --command-timeout=5s member list)
+  members=$(printf '%s\n' "$list" | awk -F', ' -v me="$SEALER_HOST" -v url="http://$HostIP:2380" '
+    { name = $3 != "" ? $3 : ($4 == url ? me : "unstarted" NR); printf "%s%s=%s", (NR > 1 ? "," : ""), name, $4 }')
+  case ,$members in
+  *",$SEALER_HOST=http://$HostIP:2380"*) ;;
+  *)
+    echo "the cluster does not have $SEALER_HOST at $HostIP as a member: ${list:-it names no members}"
+    exit 1
+    ;;
+  esac
   state=existing
   ;;
 *)

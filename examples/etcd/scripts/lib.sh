@@ -26,11 +26,11 @@ running() {
 stop_etcd() {
   running || return 0
   pid=$(cat "$PID_FILE")
-  kill "$pid"
+  kill "$pid" 2>/dev/null || :   # it may end by itself in between
   tries=0
   while running; do
     tries=$((tries + 1))
-    [ "$tries" -lt 100 ] || kill -9 "$pid"
+    [ "$tries" -lt 100 ] || kill -9 "$pid" 2>/dev/null || :
     sleep 0.1
   done
   rm -f "$PID_FILE"

@@ -3,9 +3,10 @@
 set -eu
 . scripts/lib.sh
 ctl() { bin/etcdctl --endpoints=http://127.0.0.1:2379 --command-timeout=5s "$@"; }
-id_of() { ctl member list | awk -F', ' -v name="$1" -v url="http://$2:2380" '$3 == name || ($3 == "" && $4 == url) { print $1 }'; }
 action=$1 name=$2 address=${3:-}
-id=$(id_of "$name" "$address")
+members=$(ctl member list)   # not in a pipe, which would hide that it failed: then nothing was removed
+id=$(printf '%s\n' "$members" |
+  awk -F', ' -v name="$name" -v url="http://$address:2380" '$3 == name || ($3 == "" && $4 == url) { print $1 }')
 if [ -n "$id" ]; then
   ctl member remove "$id"
 fi
