@@ -12,6 +12,7 @@ from pathlib import Path
 from provisioner import stage2
 from provisioner.apply.facts import Reading, parse_outputs, show_outputs
 from provisioner.errors import AccessError, DeadlineError, HostError, ImageError, PreconditionError, UsageError
+from provisioner.events import Warned
 from provisioner.files import atomic_write, private_folder
 from provisioner.infra.locks import cluster_folder, holder
 from provisioner.model.accepted import Accepted
@@ -76,7 +77,12 @@ def list_clusters(world: World) -> tuple[ListRow, ...]:
     """All clusters of this state folder; a half-made one is listed with what is known."""
     rows = []
     for name in world.engine.names():
-        stored = world.engine.stored(name)
+        try:
+            stored = world.engine.stored(name)
+        except PreconditionError as error:  # one damaged state must not hide the others
+            world.events(Warned(f"{name}: {error.message}", error.hint))
+            rows.append(ListRow(name, ClusterId(""), "", "(its state cannot be read)", 0, None))
+            continue
         if stored is None:
             continue
         accepted = stored.accepted

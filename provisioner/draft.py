@@ -91,15 +91,14 @@ async def make_wish(world: World, args: UpArgs, files: Clusterfile, cluster: Clu
     request = settle_files(resolve_request(args, files, before), Path.cwd())
     image = await asyncio.to_thread(world.images.resolve, request.image)
     changeset = await asyncio.to_thread(world.images.changeset, image)
-    accepted = accept_request(request, image, before)
-    return Wish(
-        request=request,
-        stored=stored,
-        image=image,
-        changeset=changeset,
-        accepted=accepted,
-        values=resolve_values(accepted.env, world.settings.environ),
-        pool_values={p.name: resolve_values(p.env, world.settings.environ) for p in accepted.pools},
+    wish = Wish(request, stored, image, changeset, accept_request(request, image, before), {}, {})
+    if is_another(wish):  # nothing of the old cluster stands in the new one's request, not even its host names
+        wish = replace(wish, accepted=accept_request(request, image, None))
+    environ = world.settings.environ
+    return replace(
+        wish,
+        values=resolve_values(wish.accepted.env, environ),
+        pool_values={p.name: resolve_values(p.env, environ) for p in wish.accepted.pools},
     )
 
 
@@ -124,10 +123,8 @@ def choose_cid(world: World, wish: Wish, driver: Driver) -> ClusterId:
 
     Machines of this name without state are somebody's: refused (3).
     """
-    if wish.stored and wish.stored.cid and not _is_another(wish):
-        return wish.stored.cid
-    if wish.stored:
-        return new_cid(ClusterName(wish.accepted.cluster), world.random)
+    if wish.stored and wish.stored.cid:
+        return new_cid(ClusterName(wish.accepted.cluster), world.random) if is_another(wish) else wish.stored.cid
     name = ClusterName(wish.accepted.cluster)
     strangers = driver.find(name)
     if strangers:
@@ -138,7 +135,7 @@ def choose_cid(world: World, wish: Wish, driver: Driver) -> ClusterId:
     return new_cid(name, world.random)
 
 
-def _is_another(wish: Wish) -> bool:
+def is_another(wish: Wish) -> bool:
     """True where --replace gave the name to another image repository, provider or data root: its machines are new ones."""
     before = wish.stored.accepted if wish.stored else None
     if before is None or not wish.request.replace:
@@ -171,14 +168,15 @@ async def make_draft(world: World, wish: Wish, choice: UpChoice, *, acting: bool
     async with AsyncExitStack() as undo:
         undo.push_async_exit(archives)
         # The preview first: its process works while we load what connecting needs.
-        previewed, (hosts, facts) = await together(
+        seen, (hosts, facts) = await together(
             world.engine.preview(cluster, cid, program, world.events),
             _open_and_read(world, wish, context, keys, undo=undo, acting=acting),
         )
+        previewed = replace(seen, plan=_settle_plan(wish, seen.plan))
         inputs = _plan_inputs(wish, choice, cid, previewed, facts=facts, keys=keys)
         plan = _joint_plan(wish, cid, previewed, inputs)
-        seen = sum(isinstance(found, HostFacts) for found in facts.values())
-        read = f"{seen} of {len(facts)} hosts read" if facts else "no hosts yet"
+        answering = sum(isinstance(found, HostFacts) for found in facts.values())
+        read = f"{answering} of {len(facts)} hosts read" if facts else "no hosts yet"
         world.events(PhaseDone(Phase.PLAN, read, world.clock.monotonic() - begun))
         return Draft(wish, cid, run, program, previewed, inputs, hosts, context, plan, undo.pop_all())
 
@@ -231,7 +229,7 @@ def make_context(world: World, wish: Wish, cid: ClusterId, run: RunId, archives:
         clock=world.clock,
         events=world.events,
         stop=world.stop,
-        resume=f"sealer-cloud up {wish.request.image} -n {wish.request.cluster} --provider {wish.request.provider}",
+        resume=f"sealer-cloud up -n {wish.request.cluster}",  # the machines stand, so the request is stored
         failpoint=arm_failpoint(armed) if armed else no_failpoint,
     )
 
@@ -276,7 +274,7 @@ def _joint_plan(wish: Wish, cid: ClusterId, previewed: Previewed, inputs: PlanIn
         image_reference=wish.image.reference,
         image_digest=wish.image.digest,
         image_size=wish.image.size,
-        infra=_name_changes(wish, previewed.plan),
+        infra=previewed.plan,
         apply=plan_apply(inputs),
         notes=(*wish.request.notes, *wish.changeset.dropped),
         data_root=wish.accepted.data_root,
@@ -286,14 +284,21 @@ def _joint_plan(wish: Wish, cid: ClusterId, previewed: Previewed, inputs: PlanIn
     return replace(plan, plan_hash=plan_hash(plan, wish.accepted))
 
 
-def _name_changes(wish: Wish, infra: InfraPlan) -> InfraPlan:
-    """Say what of the accepted request changes, where the engine only says that it does."""
+def _settle_plan(wish: Wish, infra: InfraPlan) -> InfraPlan:
+    """The engine's preview in the product's words.
+
+    It calls "replace" what goes because its network is replaced, also where nothing comes back; and it only says that
+    the accepted request changes, not what of it.
+    """
+    wanted = {host.name for host in wish.accepted.wanted}
+    gone = tuple(c for c in infra.replace if c.type.endswith(":Host") and c.name not in wanted)
     before = wish.stored.accepted if wish.stored else None
-    if before is None:
-        return infra
-    detail = ", ".join(changed_parts(before, wish.accepted))
+    detail = ", ".join(changed_parts(before, wish.accepted)) if before else ""
     return replace(
-        infra, update=tuple(replace(c, detail=detail) if c.type.endswith(":Intent") else c for c in infra.update)
+        infra,
+        replace=tuple(c for c in infra.replace if c not in gone),
+        delete=(*infra.delete, *gone),
+        update=tuple(replace(c, detail=detail) if c.type.endswith(":Intent") else c for c in infra.update),
     )
 
 

@@ -9,12 +9,19 @@ from dataclasses import dataclass, replace
 
 from provisioner import stage2
 from provisioner.apply.plan import plan_apply
-from provisioner.draft import Draft, Wish, deleted_hosts, env_source, reading_for
-from provisioner.errors import DeadlineError, HostKeyError, InterruptedRunError, PreconditionError, UsageError
+from provisioner.draft import Draft, Wish, deleted_hosts, env_source, is_another, reading_for
+from provisioner.errors import (
+    DeadlineError,
+    HostError,
+    HostKeyError,
+    InterruptedRunError,
+    PreconditionError,
+    UsageError,
+)
 from provisioner.events import Phase, PhaseDone, PhaseStarted, Warned
 from provisioner.infra.locks import RunLock
-from provisioner.model.facts import FactMap, HostFacts
-from provisioner.model.hosts import ClusterKeys, Inventory, StackOutputs, to_inventory
+from provisioner.model.facts import FactMap, HostFacts, Unreadable
+from provisioner.model.hosts import ClusterKeys, Inventory, StackOutputs, is_master, to_inventory
 from provisioner.model.ids import ClusterName, new_run_id
 from provisioner.model.plan import ApplyPlan, Plan
 from provisioner.model.planhash import steps_differ
@@ -68,9 +75,9 @@ async def holding(world: World, cluster: ClusterName, command: str, wait: float)
         lock.release()
 
 
-async def repair(world: World, cluster: ClusterName) -> None:
-    """End what a killed run left, and say so."""
-    for note in await world.engine.repair(cluster):
+async def repair(world: World, cluster: ClusterName, *, state: bool = True) -> None:
+    """End what a killed run left, and say so. `state` False: the state is damaged or gone, leave it alone."""
+    for note in await world.engine.repair(cluster, state=state):
         world.events(Warned(note))
 
 
@@ -91,24 +98,45 @@ def guard(draft: Draft, choice: UpChoice) -> None:
             hint="look at `sealer-cloud plan` again",
         )
     lost = deleted_hosts(draft)
-    if lost and draft.wish.accepted.protect:
-        raise UsageError(f"{draft.plan.cluster} is protected: {', '.join(lost)} would be deleted or replaced")
+    before = draft.wish.stored.accepted if draft.wish.stored else None
+    if lost and (draft.wish.accepted.protect or (before and before.protect)):
+        raise UsageError(
+            f"{draft.plan.cluster} is protected: {', '.join(lost)} would be deleted or replaced",
+            hint="set `protect: false` in its Infra document and run `up` with that alone first",
+        )
     if lost and choice.yes and not choice.allow_delete:
         raise UsageError(
             f"this deletes or replaces {', '.join(lost)}", hint="look at the plan; then give --allow-delete too"
         )
-    _keep_quorum(draft)
+    if draft.previewed.plan.changes:
+        _demand_answers(draft)
+    if not is_another(draft.wish):
+        _keep_quorum(draft, lost)
 
 
-def _keep_quorum(draft: Draft) -> None:
+def _demand_answers(draft: Draft) -> None:
+    """A host that should run but does not answer stops us before the engine acts on the others. Raises HostError (7)."""
+    plan = draft.previewed.plan
+    touched = {c.name for c in (*plan.create, *plan.update, *plan.replace, *plan.delete)}
+    silent = [
+        f"{name}: {facts.reason}"
+        for name, facts in draft.inputs.facts.items()
+        if isinstance(facts, Unreadable) and not facts.stopped and name not in touched
+    ]
+    if silent:
+        raise HostError(
+            "not all hosts answer: " + "; ".join(silent), hint="nothing was changed; mend them and run it again"
+        )
+
+
+def _keep_quorum(draft: Draft, lost: tuple[str, ...]) -> None:
     """Losing half of the masters at once would lose what they agree on. Raises UsageError (3)."""
-    lost = {c.name for c in draft.previewed.plan.delete if c.type.endswith(":Host")}
-    before = [h for h in draft.inputs.inventory.hosts if "master" in h.roles]
+    before = [h for h in draft.inputs.inventory.hosts if is_master(h.roles)]
     gone = [h.name for h in before if h.name in lost]
     if gone and len(gone) * 2 >= len(before) and len(before) > 1:
         raise UsageError(
             f"taking {', '.join(gone)} away at once leaves {len(before) - len(gone)} of {len(before)} masters: no quorum",
-            hint="scale down in smaller steps, or remove the whole cluster with `down`",
+            hint="change it in smaller steps, or remove the whole cluster with `down`",
         )
 
 

@@ -66,13 +66,14 @@ async def down(world: World, name: ClusterName, provider: str | None, confirm: C
     async with hops.holding(world, name, "down", 0.0):
         target = await removal.find_target(world, name, provider)
         if target is None:
+            await world.engine.forget(name)  # a `down` that was cut at its last act may have left a key behind
             return removal.nothing_found(world, name, provider, begun)
         if not confirm(target.plan):
             raise InterruptedRunError("not confirmed; nothing was changed")
-        await hops.repair(world, name)
+        await hops.repair(world, name, state=target.stored is not None)
         await removal.say_goodbye(world, target)
         failed = await removal.destroy(world, target)
         removed, left = await removal.sweep(world, target)
-        if not left and not failed:
-            await world.engine.forget(name)
-        return removal.to_report(world, target, removed, (*failed, *left), begun)
+        if not left:  # the look decides, not what the engine could not do
+            await world.engine.forget(name, aside=target.stored is None or bool(failed))
+        return removal.to_report(world, target, removed, left and (*failed, *left), begun)

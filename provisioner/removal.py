@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from provisioner import stage2
-from provisioner.access import env_source
+from provisioner.access import env_source, known_image
 from provisioner.apply.context import RunContext
 from provisioner.apply.distribute import Archives
 from provisioner.apply.facts import Reading
@@ -20,9 +20,9 @@ from provisioner.model.engine import StackState
 from provisioner.model.hosts import Inventory
 from provisioner.model.ids import ClusterId, ClusterName, new_run_id, parse_digest
 from provisioner.model.images import Changeset, PinnedImage
-from provisioner.model.paths import HostPaths
 from provisioner.model.report import DownReport
-from provisioner.transport.hostset import HostSet, open_hosts
+from provisioner.model.words import parse_provider
+from provisioner.transport.hostset import open_hosts
 from provisioner.world import DownPlan, World
 
 
@@ -32,6 +32,8 @@ class Target:
 
     plan: DownPlan
     stored: StackState | None
+    cids: tuple[ClusterId, ...]
+    """Every cid to sweep: one, but after a `--replace` that was cut."""
 
     @property
     def accepted(self) -> Accepted | None:
@@ -40,23 +42,35 @@ class Target:
 
 
 async def find_target(world: World, name: ClusterName, provider: str | None) -> Target | None:
-    """The cluster by its state; else, or where a provider is named and the state is broken, by looking.
+    """The cluster by its state; by looking where there is none, or where it does not know the machines (any more).
 
-    Raises UsageError (3): protected, another provider, several of that name; PreconditionError (12) a broken state.
+    Raises UsageError (3): protected, another provider, several of that name; PreconditionError (12) a broken state and
+    no provider named.
     """
+    provider = parse_provider(provider) if provider else None
     try:
         stored = world.engine.stored(name)
     except PreconditionError as error:
         if provider is None:
-            error.hint = f"{error.hint}; `sealer-cloud down {name} --provider local` removes by looking alone".lstrip(
-                "; "
-            )
+            more = f"`sealer-cloud down {name} --provider local` removes by looking alone"
+            error.hint = f"{error.hint}; {more}" if error.hint else more
             raise
         world.events(Warned(f"{error.message}; removing by looking alone"))
         stored = None
     if stored is None:
-        return await _look_for(world, name, provider)
-    return Target(_plan_of(name, stored, provider), stored)
+        found = await _look_for(world, name, provider)
+        return Target(_plan_by_look(found), None, (found.cid,)) if found else None
+    plan = _plan_of(name, stored, provider)
+    if plan.cid is not None:
+        return Target(plan, stored, tuple(dict.fromkeys((plan.cid, *stored.cids))))
+    # Its Intent is gone, or was never made: a cut run may still have left machines.
+    found = await _look_for(world, name, plan.provider)
+    cids = tuple(dict.fromkeys((*((found.cid,) if found else ()), *stored.cids)))
+    return Target(replace(plan, cid=cids[0] if cids else None, hosts=found.hosts if found else ()), stored, cids)
+
+
+def _plan_by_look(found: FoundCluster) -> DownPlan:
+    return DownPlan(found.name, found.cid, found.provider, "", found.hosts, without_state=True)
 
 
 def _plan_of(name: ClusterName, stored: StackState, provider: str | None) -> DownPlan:
@@ -75,17 +89,14 @@ def _plan_of(name: ClusterName, stored: StackState, provider: str | None) -> Dow
     )
 
 
-async def _look_for(world: World, name: ClusterName, provider: str | None) -> Target | None:
+async def _look_for(world: World, name: ClusterName, provider: str | None) -> FoundCluster | None:
     found = await asyncio.to_thread(_find, world, name, provider)
-    if not found:
-        return None
     if len(found) > 1:
         raise UsageError(
             f"several clusters are called {name}: {', '.join(f.cid for f in found)}",
-            hint="their state is not here; remove each from the machine and state folder that made it",
+            hint="their state is not here; remove each from the state folder that made it",
         )
-    one = found[0]
-    return Target(DownPlan(name, one.cid, one.provider, "", one.hosts, without_state=True), None)
+    return found[0] if found else None
 
 
 def _find(world: World, name: ClusterName, provider: str | None) -> tuple[FoundCluster, ...]:
@@ -105,6 +116,8 @@ async def say_goodbye(world: World, target: Target) -> None:
     if stored is None or accepted is None or stored.inventory is None or stored.cid is None:
         return
     try:
+        if not await asyncio.to_thread(_has_hook, world, accepted):
+            return
         async with asyncio.timeout(stage2.REMOVE_SECONDS + 30):
             await _run_remove_hook(world, accepted, stored.inventory, stored.cid)
     except (SealerError, TimeoutError) as error:
@@ -118,21 +131,16 @@ async def _run_remove_hook(world: World, accepted: Accepted, inventory: Inventor
         return
     paths = stage2.host_paths(accepted, cid)
     async with await open_hosts(inventory, keys, world.connect, world.clock, patience=0) as hosts:
-        if not await _has_hook(hosts, paths):
-            return
         source = env_source(world, accepted)
         facts = await stage2.read_hosts(hosts, Reading(paths))
         context = _context(world, accepted, cid, source)
         await stage2.remove_hooks(hosts, facts, stage2.look_envs(source, inventory), context)
 
 
-async def _has_hook(hosts: HostSet, paths: HostPaths) -> bool:
-    """True if any host that answers has the script: most images have none, and then nothing is asked further."""
-    for connection in hosts.connections.values():
-        looked = await connection.run(["test", "-f", f"{paths.rootfs}/{stage2.REMOVE}"], timeout=10)
-        if looked.rc is not None:
-            return looked.ok
-    return False
+def _has_hook(world: World, accepted: Accepted) -> bool:
+    """True if the image has the script; where the store has the image no more, it is tried."""
+    image = known_image(world, accepted)
+    return image is None or stage2.REMOVE in world.images.changeset(image).texts
 
 
 def _context(world: World, accepted: Accepted, cid: ClusterId, source: stage2.EnvSource) -> RunContext:
@@ -166,15 +174,12 @@ async def destroy(world: World, target: Target) -> tuple[str, ...]:
 
 async def sweep(world: World, target: Target) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Look from outside, remove what is left by cid alone, look again: (removed, still left)."""
-    cid = target.plan.cid
-    if cid is None:
-        return (), ()
     driver = world.driver(target.plan.provider)
     begun = world.clock.monotonic()
     world.events(PhaseStarted(Phase.LOOK))
-    known = tuple(f"host {name}" for name in target.plan.hosts)
-    swept = await asyncio.to_thread(driver.sweep, cid)
-    left = await asyncio.to_thread(driver.leftovers, cid)
+    known = tuple(f"host {name}" for name in target.plan.hosts) if target.stored else ()
+    swept = [line for cid in target.cids for line in await asyncio.to_thread(driver.sweep, cid)]
+    left = tuple([line for cid in target.cids for line in await asyncio.to_thread(driver.leftovers, cid)])
     text = f"{len(left)} things left" if left else "nothing left"
     world.events(PhaseDone(Phase.LOOK, text, world.clock.monotonic() - begun))
     return (*known, *(s for s in swept if target.stored is None)), left

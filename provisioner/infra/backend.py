@@ -8,6 +8,7 @@ import re
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 from urllib.parse import quote, unquote, urlsplit
 
@@ -89,6 +90,18 @@ class FileStore:
     def lock_files(self, cluster: ClusterName) -> tuple[Path, ...]:
         """Pulumi's own lock files for this stack."""
         return tuple(sorted((self._bookkeeping / "locks" / "organization" / PROJECT / cluster).glob("*.json")))
+
+    def put_aside(self, cluster: ClusterName) -> None:
+        """Move the checkpoint with its copies to `set-aside/`, where a person can still read it."""
+        path = self._path(cluster)
+        if path is None:
+            return
+        parent = private_folder(self.folder / "set-aside")
+        taken = {p.name for p in parent.iterdir()}
+        target = parent / next(n for n in (f"{cluster}-{i}" for i in count(1)) if n not in taken)
+        target.mkdir(mode=0o700)
+        for file in sorted(path.parent.glob(f"{path.name}*"), key=lambda p: p != path):
+            file.rename(target / file.name)
 
     def drop_empty_folders(self, cluster: ClusterName) -> None:
         """Remove the folders that the engine leaves empty when a stack goes."""

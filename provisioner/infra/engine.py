@@ -27,8 +27,11 @@ class Engine(Protocol):
     async def keys(self, cluster: ClusterName) -> ClusterKeys | None:
         """The cluster's keys: from the 0600 cache, else decrypted from the state (then cached again)."""
 
-    async def repair(self, cluster: ClusterName) -> tuple[str, ...]:
-        """End what a killed run left: its orphaned processes, its dead lock, its pending operations. Says what it did."""
+    async def repair(self, cluster: ClusterName, *, state: bool = True) -> tuple[str, ...]:
+        """End what a killed run left: its orphaned processes, its dead lock, its pending operations. Says what it did.
+
+        `state` False leaves the state itself alone: it may be damaged, and `down` goes by looking.
+        """
 
     async def preview(self, cluster: ClusterName, cid: ClusterId, program: Program, events: Events) -> Previewed:
         """Refresh and preview; changes nothing, not even the backend: a new cluster uses a throw-away backend."""
@@ -39,5 +42,8 @@ class Engine(Protocol):
     async def destroy(self, cluster: ClusterName, events: Events) -> Destroyed:
         """Delete all resources; what fails is listed, not raised."""
 
-    async def forget(self, cluster: ClusterName) -> None:
-        """Remove the empty stack, its history and our folder for it."""
+    async def forget(self, cluster: ClusterName, *, aside: bool = False) -> None:
+        """Remove the empty stack, its history and our folder for it.
+
+        `aside`: the machines were removed by looking, so whatever the state says is over; it is kept aside, not lost.
+        """

@@ -85,13 +85,13 @@ class PulumiEngine:
         write_keys(folder, state.cid, keys)
         return keys
 
-    async def repair(self, cluster: ClusterName) -> tuple[str, ...]:
+    async def repair(self, cluster: ClusterName, *, state: bool = True) -> tuple[str, ...]:
         """End what a killed run left. Call it with the cluster's RunLock held. Raises LockedError (10)."""
         folder = cluster_folder(self._settings, cluster)
         notes = [*await asyncio.to_thread(end_orphans, folder / "run")]
         notes += await asyncio.to_thread(sweep_throwaways, self._settings)
         notes += clear_dead_locks(self._files(), cluster)
-        deployment = self._files().read(cluster)
+        deployment = self._files().read(cluster) if state else None
         if deployment and any(str(p["type"]) == "creating" for p in deployment.pending):
             notes += await self._clear_pending_creates(cluster)
         return tuple(notes)
@@ -152,9 +152,11 @@ class PulumiEngine:
                 return result
         return to_destroyed(run.seen.steps)
 
-    async def forget(self, cluster: ClusterName) -> None:
+    async def forget(self, cluster: ClusterName, *, aside: bool = False) -> None:
         """Remove the empty stack with its history and backups, and our folder but for the lock that the run holds."""
-        if self._files().exists(cluster):
+        if aside:
+            self._files().put_aside(cluster)
+        elif self._files().exists(cluster):
             await self._plain(cluster, "stack", "rm", "--yes", "--remove-backups")
         self._files().drop_empty_folders(cluster)
         folder = cluster_folder(self._settings, cluster)

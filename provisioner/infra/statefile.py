@@ -82,7 +82,15 @@ def to_state(cluster: ClusterName, deployment: Deployment) -> StackState:
         resources=sum(1 for r in deployment.resources if is_real(str(r["type"]))),
         pending=tuple(pending_line(p) for p in deployment.pending),
         engine_version=deployment.engine_version,
+        cids=_cids(deployment),
     )
+
+
+def _cids(deployment: Deployment) -> tuple[ClusterId, ...]:
+    """Every cid in the state: a replacement that was cut leaves machines of the old one beside those of the new."""
+    resources = [*deployment.resources, *(p["resource"] for p in deployment.pending)]
+    found = {str(cid) for r in resources if (cid := (r.get("inputs") or {}).get("cid"))}
+    return tuple(ClusterId(cid) for cid in sorted(found))
 
 
 def is_real(type_token: str) -> bool:

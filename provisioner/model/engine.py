@@ -24,6 +24,8 @@ class StackState:
     resources: int
     pending: tuple[str, ...]
     engine_version: str
+    cids: tuple[ClusterId, ...] = ()
+    """Every cid that a resource carries: more than one after a `--replace` that was cut."""
 
 
 @dataclass(frozen=True, slots=True)

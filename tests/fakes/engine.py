@@ -95,10 +95,10 @@ class FakeEngine:
         stack = self.stacks.get(cluster)
         return fake_keys(stack.cid) if stack and stack.cid else None
 
-    async def repair(self, cluster: ClusterName) -> tuple[str, ...]:
+    async def repair(self, cluster: ClusterName, *, state: bool = True) -> tuple[str, ...]:
         self.calls.append(("repair", cluster))
         stack = self.stacks.get(cluster)
-        if stack is None or not stack.pending:
+        if stack is None or not state or not stack.pending:
             return ()
         notes = tuple(f"forgot the begun step `{line}`" for line in stack.pending)
         stack.pending.clear()
@@ -154,11 +154,11 @@ class FakeEngine:
         self._at("destroy/end")
         return Destroyed(_ordered(deleted), _ordered(c for c in failed if f"delete {c.name}" in self.fail))
 
-    async def forget(self, cluster: ClusterName) -> None:
+    async def forget(self, cluster: ClusterName, *, aside: bool = False) -> None:
         self.calls.append(("forget", cluster))
         self._at("forget")
         stack = self.stacks.get(cluster)
-        if stack and list(_resources(stack)):
+        if stack and list(_resources(stack)) and not aside:
             raise ProviderError(f"{cluster} still has resources")
         self.stacks.pop(cluster, None)
 

@@ -1,0 +1,134 @@
+from __future__ import annotations
+
+import pytest
+
+from provisioner.errors import InterruptedRunError, PreconditionError, UsageError
+from tests.fakes.engine import FakeStack
+
+from .conftest import UP, Stage, changed
+
+pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+
+
+async def test_down_removes_all_looks_and_forgets(stage: Stage) -> None:
+    await stage.up()
+    report = await stage.down()
+    assert report.left == ()
+    assert {"host m1", "host m2", "host n1"} <= set(report.removed)
+    assert not stage.engine.machines
+    assert not stage.engine.stacks
+
+
+async def test_down_of_nothing_is_no_failure(stage: Stage) -> None:
+    report = await stage.down()
+    assert (report.cid, report.removed, report.left) == (None, (), ())
+    assert not (stage.folder / ".local/state/sealer-cloud/clusters").exists() or not any(
+        (stage.folder / ".local/state/sealer-cloud/clusters").iterdir()
+    )
+
+
+async def test_down_works_by_looking_where_the_state_is_lost(stage: Stage) -> None:
+    await stage.up()
+    stage.engine.stacks.clear()
+    report = await stage.down("local")
+    assert not stage.engine.machines
+    assert set(report.removed) == {"machine m1", "machine m2", "machine n1"}
+
+
+async def test_several_of_one_name_are_listed_and_none_is_touched(stage: Stage) -> None:
+    await stage.up()
+    (cid, _), machine = next(iter(stage.engine.machines.items()))
+    stage.engine.machines["app-zzzzzz", "m1"] = machine
+    stage.engine.stacks.clear()
+    with pytest.raises(UsageError, match=f"app-zzzzzz.*|{cid}"):
+        await stage.down("local")
+    assert len(stage.engine.machines) == 4
+
+
+async def test_what_cannot_be_removed_is_listed_and_the_state_is_kept(stage: Stage) -> None:
+    await stage.up()
+    stage.engine.fail["delete m2"] = "busy"
+    stage.driver.stubborn = {"m2"}
+    report = await stage.down()
+    assert any("m2" in line for line in report.left)
+    assert "app" in stage.engine.stacks
+    stage.engine.fail.clear()
+    stage.driver.stubborn.clear()
+    assert (await stage.down()).left == ()
+
+
+async def test_a_no_keeps_everything(stage: Stage) -> None:
+    await stage.up()
+    stage.answer = False
+    with pytest.raises(InterruptedRunError):
+        await stage.down()
+    assert len(stage.engine.machines) == 3
+
+
+async def test_a_protected_cluster_is_refused_with_or_without_its_machines(stage: Stage) -> None:
+    await stage.up()
+    stack = stage.engine.stacks["app"]
+    stack.accepted = replace_protect(stack.accepted)
+    with pytest.raises(UsageError, match="protected"):
+        await stage.down()
+    assert len(stage.engine.machines) == 3
+
+
+async def test_a_broken_state_is_named_and_looked_past_only_when_a_provider_is_named(stage: Stage) -> None:
+    await stage.up()
+
+    def broken(_cluster: object) -> object:
+        raise PreconditionError("the state is torn")
+
+    stage.engine.stored = broken  # type: ignore[method-assign,assignment]
+    with pytest.raises(PreconditionError, match="torn") as told:
+        await stage.down()
+    assert "--provider local" in told.value.hint
+    await stage.down("local")
+    assert not stage.engine.machines
+
+
+async def test_another_provider_is_refused(stage: Stage) -> None:
+    await stage.up()
+    with pytest.raises(UsageError):
+        await stage.down("aws")
+    assert len(stage.engine.machines) == 3
+
+
+async def test_the_goodbye_script_runs_on_the_first_master(stage: Stage) -> None:
+    from .conftest import FILES
+
+    stage.images.add("app:v1", {**FILES, "scripts/remove.sh": b"#!/bin/sh\necho bye > $SEALER_DATA/bye\n"})
+    await stage.up(changed(UP, nodes="0"))
+    await stage.down()
+    assert stage.data("m1", "bye") == ["bye"]
+    assert stage.data("m2", "bye") == []
+
+
+def replace_protect(accepted: object) -> object:
+    return accepted.model_copy(update={"protect": True})  # type: ignore[attr-defined]
+
+
+async def test_a_second_down_looks_again_though_the_state_knows_no_machine_any_more(stage: Stage) -> None:
+    await stage.up()
+    cid = stage.engine.stacks["app"].cid
+    stage.driver.stubborn = {"m2"}
+    machine = stage.engine.machines[cid, "m2"]
+    await stage.down()
+    stage.engine.machines[cid, "m2"] = machine
+    stage.engine.stacks["app"] = FakeStack()  # what a destroy leaves of it: no Intent, so no cid
+    report = await stage.down()
+    assert report.left == ("machine m2",)
+    stage.driver.stubborn = set()
+    assert (await stage.down()).left == ()
+    assert not stage.engine.machines
+    assert "app" not in stage.engine.stacks
+
+
+async def test_the_look_decides_when_the_engine_could_not_delete(stage: Stage) -> None:
+    await stage.up()
+    stage.engine.fail["delete m2"] = "the network still has hosts"
+    report = await stage.down()  # the sweep removes what the engine could not
+    assert report.left == ()
+    assert not stage.engine.machines
+    assert "app" not in stage.engine.stacks
