@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from provisioner.errors import ImageError
 from provisioner.image import limits
 from provisioner.image.manifest import canonical, load_json
+from provisioner.model.grammar import check_text
 
 KEY = "sealer.image.extension"
 SCHEMA = "v1alpha1"
@@ -37,15 +38,25 @@ def read_cmds(annotations: Mapping[str, str], what: str) -> tuple[str, ...]:
     if not isinstance(body, dict) or body.get("schemaVersion") != SCHEMA:
         raise ImageError(f"{what}: {KEY} is not of schema version {SCHEMA}")
     launch = body.get("launch") or {}
-    cmds = launch.get("cmds") if isinstance(launch, dict) else None
-    apps = launch.get("app_names") if isinstance(launch, dict) else None
+    if not isinstance(launch, dict):
+        raise ImageError(f"{what}: {KEY} holds a launch that is no object")
+    apps = _names(launch.get("app_names"), f"{what}: {KEY} holds applications that are no texts")
     if apps:
         raise ImageError(
-            f"{what} launches applications ({', '.join(map(str, apps))}), which is not built yet",
+            f"{what} launches applications ({', '.join(apps)}), which is not built yet",
             hint="use CMD lines instead of APP and LAUNCH",
         )
-    if cmds is None:
-        return ()
-    if not isinstance(cmds, list) or not all(isinstance(cmd, str) and cmd for cmd in cmds):
-        raise ImageError(f"{what}: {KEY} holds commands that are no texts")
-    return tuple(cmds)
+    return _names(launch.get("cmds"), f"{what}: {KEY} holds commands that are no texts")
+
+
+def _names(value: object, complaint: str) -> tuple[str, ...]:
+    """A list of texts; absent is empty. Raises ImageError."""
+    found = [] if value is None else value
+    if not isinstance(found, list) or not all(isinstance(text, str) and _writable(text) for text in found):
+        raise ImageError(complaint)
+    return tuple(found)
+
+
+def _writable(text: str) -> bool:
+    """JSON can spell what no command line can hold."""
+    return bool(text) and "\0" not in text and not check_text(text)

@@ -14,10 +14,10 @@ from dataclasses import dataclass
 
 from provisioner.errors import InvalidFileError, Problem
 from provisioner.image import limits
+from provisioner.image.env import env_complaint
 from provisioner.image.kubelines import Logical, QuoteError, Spot, Word, logical_lines, words_of
 
 _KEYWORD = re.compile(r"[^ \t]+")
-_ENV_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _VARIABLE = re.compile(r"\$(?:\{([^}]*)\}|(\w+)|)")
 _HEREDOC = re.compile(r"<<-?(['\"]?)([A-Za-z_]\w*)\1")
 _ESCAPE_DIRECTIVE = re.compile(r"#[ \t]*escape[ \t]*=", re.IGNORECASE)
@@ -224,8 +224,8 @@ class _Parser:
 
     def _env(self, line: Logical, start: int) -> None:
         for key, value, spot in self._pairs("ENV", line, start):
-            if not _ENV_NAME.fullmatch(key):
-                self._problem(spot, "ENV", f"{key[:80]!r} is no variable name", "use letters, digits and _")
+            if complaint := env_complaint(key, value):
+                self._problem(spot, "ENV", f"{key[:80]!r}: {complaint}")
             self.env[key] = value
 
     def _label(self, line: Logical, start: int) -> None:

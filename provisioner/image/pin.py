@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from provisioner.errors import ImageError
 from provisioner.image import limits
 from provisioner.image.blobs import REBUILD, Blobs
+from provisioner.image.env import env_complaint
 from provisioner.image.extension import read_cmds
 from provisioner.image.index import Row
 from provisioner.image.manifest import (
@@ -31,6 +32,7 @@ def pin_image(blobs: Blobs, row: Row, ref: ImageRef, arch: str | None) -> tuple[
     config = parse_config(blobs.read(manifest.config, limits.CONFIG, "config"), f"config {manifest.config.digest}")
     if config.os != "linux":
         raise ImageError(f"{what} is for {config.os}, not for linux", hint="build it for linux")
+    _check_env(config, what)
     layers = _layers(manifest, config, what)
     for layer in layers:
         _check_there(blobs, layer)
@@ -88,6 +90,13 @@ def _manifest(blobs: Blobs, descriptor: Descriptor) -> Manifest:
 
 def _read(blobs: Blobs, descriptor: Descriptor) -> bytes:
     return blobs.read(descriptor, limits.MANIFEST, "manifest")
+
+
+def _check_env(config: Config, what: str) -> None:
+    """Other people's builders check nothing, and what no host could take must not be found after machines were made."""
+    for key, value in config.env.items():
+        if complaint := env_complaint(key, value):
+            raise ImageError(f"{what}: ENV {key[:80]!r}: {complaint}", hint="build the image anew without it")
 
 
 def _layers(manifest: Manifest, config: Config, what: str) -> tuple[Layer, ...]:

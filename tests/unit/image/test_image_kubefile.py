@@ -8,6 +8,7 @@ import pytest
 from provisioner.errors import InvalidFileError, Problem
 from provisioner.image import parse_kubefile
 from provisioner.image.kubefile import Kubefile
+from provisioner.model.grammar import MAX_VALUE
 
 CORPUS = Path(__file__).parents[2] / "compat" / "corpus"
 
@@ -87,8 +88,12 @@ REFUSED = [
     ("FROM scratch\nCOPY <<EOF /x\nRUN me\nEOF", 2, 1, "COPY", "here-document"),
     ("FROM scratch\nENV A b c", 2, 5, "ENV", "'A' is not NAME=VALUE"),
     ("FROM scratch\nENV", 2, 1, "ENV", "needs NAME=VALUE"),
-    ("FROM scratch\nENV 1A=b", 2, 5, "ENV", "no variable name"),
-    ("FROM scratch\nENV A=1 =2", 2, 9, "ENV", "no variable name"),
+    ("FROM scratch\nENV 1A=b", 2, 5, "ENV", "does not start with a digit"),
+    ("FROM scratch\nENV A=1 =2", 2, 9, "ENV", "an env name is letters"),
+    ("FROM scratch\nENV A=1 my.var=2", 2, 9, "ENV", "'.' or '-' (my.var) is not built yet"),
+    ("FROM scratch\nENV \\\n  SEALER_HOST=evil", 3, 3, "ENV", "SEALER_HOST is set by sealer-cloud itself"),
+    ("FROM scratch\nENV HostIP=1", 2, 5, "ENV", "HostIP is set by sealer-cloud itself"),
+    ("FROM scratch\nENV A=1\nENV BIG=" + "x" * (MAX_VALUE + 1), 3, 5, "ENV", "BIG is longer than"),
     ('FROM scratch\nENV A="b', 2, 7, "ENV", "quote is never closed"),
     ("FROM scratch\nLABEL =b", 2, 7, "LABEL", "needs a name"),
     ("FROM scratch\nCMD", 2, 1, "CMD", "needs a command"),
@@ -122,6 +127,10 @@ def test_refused_where_it_stands(text: str | bytes, line: int, column: int, key:
 def test_known_instructions_are_refused_by_name_and_line(name: str) -> None:
     for written in (name, name.lower()):
         assert problems(f"FROM scratch\nCOPY . .\n{written} x y\n") == [(3, 1, name, f"{name} is not built yet")]
+
+
+def test_an_env_value_may_be_as_long_as_a_host_takes() -> None:
+    assert len(parse(f"FROM scratch\nENV BIG={'x' * MAX_VALUE}").env["BIG"]) == MAX_VALUE
 
 
 def test_all_problems_at_once_in_file_order() -> None:

@@ -12,6 +12,7 @@ import pytest
 from provisioner.errors import ImageError, LockedError, PreconditionError, UsageError
 from provisioner.image import BuildRequest, ImageStore, blobs, build_image, store
 from provisioner.image.reference import parse_reference
+from provisioner.model.grammar import MAX_VALUE
 from provisioner.model.images import Codec, PinnedImage
 from tests.fakes.tars import OCI_CONFIG, OCI_LAYER, Layout, Member, digest, pack, tar
 
@@ -319,6 +320,18 @@ CHANGES: dict[str, tuple[dict[str, object], str]] = {
         {"annotations": {"sealer.image.extension": '{"schemaVersion":"v1alpha1","launch":{"cmds":[1]}}'}},
         "no texts",
     ),
+    "a command with half a character": (
+        {"annotations": {"sealer.image.extension": '{"schemaVersion":"v1alpha1","launch":{"cmds":["a\\ud800"]}}'}},
+        "commands that are no texts",
+    ),
+    "applications are a number": (
+        {"annotations": {"sealer.image.extension": '{"schemaVersion":"v1alpha1","launch":{"app_names":5}}'}},
+        "applications that are no texts",
+    ),
+    "a launch that is a list": (
+        {"annotations": {"sealer.image.extension": '{"schemaVersion":"v1alpha1","launch":["cmds"]}'}},
+        "no object",
+    ),
 }
 
 
@@ -338,6 +351,10 @@ def test_manifest_refused(case: str, tmp_path: Path, manifest: dict[str, object]
         ({"rootfs": {"type": "nydus", "diff_ids": []}}, "nydus"),
         ({"rootfs": None}, "object is missing"),
         ({"config": {"Env": "A=1"}}, "list is missing"),
+        ({"config": {"Env": ["A=1", "my.var=1"]}}, "image app:v1: ENV 'my.var'.*not built yet"),
+        ({"config": {"Env": ["SEALER_HOST=evil"]}}, "set by sealer-cloud itself"),
+        ({"config": {"Env": ["A=" + "x" * (MAX_VALUE + 1)]}}, "A is longer than"),
+        ({"config": {"Env": ["A=\0"]}}, "no environment can"),
         ({"config": {"Labels": {"a": None}}}, "text is missing"),
     ],
 )
