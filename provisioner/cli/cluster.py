@@ -120,7 +120,7 @@ def _print_up(session: Session, report: UpReport, phases: Mapping[str, float]) -
     elif screen.look.machine:
         screen.document(up_to_json(report, plan_to_json(report.plan), phases))
     else:
-        screen.print(up_lines(report, phases))
+        screen.print(up_lines(report, phases, quiet=screen.look.quiet))
 
 
 def _print_plan(session: Session, plan: Plan) -> None:

@@ -6,6 +6,7 @@ import os
 import platform
 import time
 import traceback
+from collections.abc import Iterator
 from pathlib import Path
 
 from provisioner import __version__
@@ -96,10 +97,17 @@ def _usage(error: BaseException, words: str) -> UsageError:
 
 def _bug(error: BaseException, settings: Settings | None) -> SealerError:
     """A bug of ours: a sentence, and a file with the places it passed through."""
-    kind = type(error).__name__
+    kind = type(_culprit(error)).__name__
     path = _write_report(error, settings)
     hint = f"please report it with {path}" if path else "please report it; -vv shows where it happened"
     return SealerError(f"a bug of ours: {kind}", hint=hint)
+
+
+def _culprit(error: BaseException) -> BaseException:
+    """The bug itself: of tasks that failed together the first one that failed by no error of our tree."""
+    while isinstance(error, BaseExceptionGroup):
+        error = next((e for e in error.exceptions if to_sealer(e) is None), error.exceptions[0])
+    return error
 
 
 def _write_report(error: BaseException, settings: Settings | None) -> Path | None:
@@ -115,14 +123,25 @@ def _write_report(error: BaseException, settings: Settings | None) -> Path | Non
 
 
 def bug_report(error: BaseException) -> str:
-    """Types and code places of a chain of exceptions: no messages, no locals, no arguments, as those may hold secrets."""
+    """Types and code places of all exceptions involved: no messages, locals or arguments, as those may hold secrets."""
     head = f"sealer-cloud {__version__}, Python {platform.python_version()}, {platform.platform()}\n"
-    parts = []
+    return head + "\ncaused by:\n".join(_places(e) for e in _involved(error))
+
+
+def _involved(error: BaseException) -> Iterator[BaseException]:
+    """The exception, then what it holds and what caused it, each once."""
+    waiting = [error]
     seen: set[int] = set()
-    current: BaseException | None = error
-    while current is not None and id(current) not in seen:
+    while waiting:
+        current = waiting.pop(0)
+        if id(current) in seen:
+            continue
         seen.add(id(current))
-        frames = "".join(traceback.format_list(traceback.extract_tb(current.__traceback__)))
-        parts.append(f"{type(current).__module__}.{type(current).__qualname__}\n{frames}")
-        current = current.__cause__ or current.__context__
-    return head + "\ncaused by:\n".join(parts)
+        yield current
+        held = current.exceptions if isinstance(current, BaseExceptionGroup) else ()
+        waiting += [*held, *filter(None, [current.__cause__ or current.__context__])]
+
+
+def _places(error: BaseException) -> str:
+    frames = "".join(traceback.format_list(traceback.extract_tb(error.__traceback__)))
+    return f"{type(error).__module__}.{type(error).__qualname__}\n{frames}"

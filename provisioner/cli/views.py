@@ -11,19 +11,23 @@ from provisioner.model.report import DownReport, HostStatus, ListRow, StatusRepo
 _STATES = {"healthy": "green", "laid": "green", "starting": "yellow"}
 
 
-def up_lines(report: UpReport, phases: Mapping[str, float]) -> Lines:
-    """The end of `up`: how long, and what one can do now. `phases` are wall seconds by phase."""
-    name = report.inventory.cluster
-    hosts = [h.name for h in report.inventory.hosts]
+def up_lines(report: UpReport, phases: Mapping[str, float], *, quiet: bool = False) -> Lines:
+    """The end of `up`: how long, the outputs, and unless `quiet` what one can do now. `phases`: wall seconds by phase."""
     lines = [styled(_up_head(report, phases), "bold")]
     lines += [plain(f"  {escape(key)} = {escape(value)}") for key, value in report.apply.outputs.items()]
+    return tuple(lines) if quiet else (*lines, *_next_lines(report))
+
+
+def _next_lines(report: UpReport) -> Lines:
+    name = report.inventory.cluster
+    hosts = [h.name for h in report.inventory.hosts]
     pairs = [("look", f"sealer-cloud status {name}")]
     if hosts:
         pairs.append(("enter", f"sealer-cloud ssh {name} {hosts[0]}"))
         pairs.append(("break", f"sealer-cloud exec {name} --host {hosts[-1]} -- poweroff -f"))
         pairs.append(("mend", f"sealer-cloud up -n {name}"))
     pairs.append(("remove", f"sealer-cloud down {name}"))
-    return (*lines, *(((f"  {word:<8}", "dim"), (command, "cyan")) for word, command in pairs))
+    return tuple(((f"  {word:<8}", "dim"), (command, "cyan")) for word, command in pairs)
 
 
 def _up_head(report: UpReport, phases: Mapping[str, float]) -> str:

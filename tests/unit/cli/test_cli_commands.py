@@ -162,6 +162,17 @@ def test_up_ends_with_the_next_commands(pipeline: Pipeline, capsys: pytest.Captu
     assert "\x1b" not in captured.err + captured.out
 
 
+def test_a_quiet_up_gives_its_first_line_and_the_outputs(
+    pipeline: Pipeline, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["up", "etcd:v1", "--yes", "-q"]) == 0
+    captured = capsys.readouterr()
+    first, *outputs = captured.out.splitlines()
+    assert first == "Up in 6.8 s (machines 2.1, rootfs 1.4, steps 1.1, health 2.2)"
+    assert outputs == [f"  {key} = {value}" for key, value in pipeline.up_answer.apply.outputs.items()] != []
+    assert captured.err == ""
+
+
 def test_up_in_json_is_one_document(pipeline: Pipeline, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["up", "etcd:v1", "-y", "-o", "json"]) == 0
     document = read(capsys, "up")

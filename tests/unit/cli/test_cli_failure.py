@@ -96,6 +96,21 @@ def test_a_bug_report_names_places_but_no_values(tmp_path: Path) -> None:
     assert canary not in err.getvalue()
 
 
+def test_a_bug_among_tasks_is_named_itself() -> None:
+    def broken() -> None:
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError) as caught:
+        broken()
+    group = ExceptionGroup("tasks", [HostError("h"), ExceptionGroup("more", [UsageError("u"), caught.value])])
+    err = io.StringIO()
+    assert report_failure(group, Screen(Look(), io.StringIO(), err), None) == 1
+    assert "a bug of ours: ZeroDivisionError" in err.getvalue()
+    text = bug_report(group)
+    assert "builtins.ZeroDivisionError" in text
+    assert "in broken" in text
+
+
 def test_a_report_that_cannot_be_written_hides_nothing(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     settings = load_settings({"HOME": "/", "XDG_STATE_HOME": str(tmp_path / "file")})
