@@ -27,6 +27,12 @@ def count_entries(changeset: Changeset) -> tuple[int, int]:
     return kinds.count(EntryKind.FILE), kinds.count(EntryKind.SYMLINK)
 
 
+def link_lines(changeset: Changeset) -> bytes:
+    """Every symlink as two lines, its path and its target: neither holds a line end, or it would not be in an image."""
+    links = [entry for entry in changeset.entries if entry.kind is EntryKind.SYMLINK]
+    return "".join(f"{entry.path}\n{entry.target}\n" for entry in links).encode()
+
+
 class Archives:
     """The archives of one image, each written when first asked for, and gone afterwards. A context manager."""
 

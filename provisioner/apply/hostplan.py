@@ -111,7 +111,7 @@ class _HostPlanner:
         digest = self.scene.inputs.image.digest
         inputs = rootfs_inputs(self.scene)
         record = self._record(rootfs_step(self.host.name))
-        state = judge(record, inputs)
+        state = judge(record, inputs) or self._redone(rootfs_step(self.host.name), record)
         if state is None and digest in self.facts.digests and self.facts.current == digest:
             return None
         step = _step(self.host, StepKind.ROOTFS, "image", "rootfs", state or why(record))

@@ -7,13 +7,14 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from provisioner.apply.context import RunContext
-from provisioner.apply.distribute import choose_codec, count_entries, share_sent
+from provisioner.apply.distribute import choose_codec, count_entries, link_lines, share_sent
 from provisioner.apply.output import last_lines, to_text
 from provisioner.apply.wire import host_argv, parse_reply, render_env, step_fields, step_key
 from provisioner.errors import DeadlineError, HostError, HostKeyError, PreconditionError, SealerError, StepError
 from provisioner.events import BytesSent, StepDone, StepStarted
 from provisioner.model.facts import HostFacts
 from provisioner.model.ids import HostName, hex_of
+from provisioner.model.images import Codec
 from provisioner.model.report import StepReport
 from provisioner.model.secret import reveal
 from provisioner.model.steps import LayRootfs, PutFile, RunCommand, RunScript, Step
@@ -38,6 +39,10 @@ _FAULTS = {
     79: "an earlier run of this step is still alive",
 }
 TIMED_OUT = 124
+SEND_AFTER = {72, 77}
+"""A rootfs that is not as it was when it was laid, or not there: it is sent again."""
+SLOW_DISK = 20e6
+"""Bytes per second at which a slow disk verifies what lies on it."""
 
 Command = Callable[[Connection], Awaitable[CommandResult]]
 
@@ -89,25 +94,35 @@ class Performer:
     # ---- rootfs and files ------------------------------------------------------------------------------------------
 
     async def _lay(self, step: Step, action: LayRootfs) -> Ending:
-        context = self.context
-        facts = context.facts.get(step.host)
-        fields, hex_digest = step_fields(context.author, step), hex_of(action.digest)
+        """Switch to what lies whole on the host; send it where it does not, or is not any more as it was laid."""
+        facts = self.context.facts.get(step.host)
         if isinstance(facts, HostFacts) and action.digest in facts.digests:
-            words = host_argv(context.paths, "switch", hex_digest, context.author.run, fields)
-            return _short_ending(step, await self.repeatable(step.host, self._short(words)))
-        archive = await context.archives.get(choose_codec(facts))
+            result = await self._switch(step, action)
+            if result.rc not in SEND_AFTER:
+                return _short_ending(step, result)
+        return _short_ending(step, await self._send(step, action, choose_codec(facts)))
+
+    async def _switch(self, step: Step, action: LayRootfs) -> CommandResult:
+        context = self.context
+        fields = step_fields(context.author, step)
+        words = host_argv(context.paths, "switch", hex_of(action.digest), context.author.run, fields)
+        limit = context.patience.command + context.archives.changeset.total / SLOW_DISK
+        return await self.repeatable(step.host, self._short(words, timeout=limit))
+
+    async def _send(self, step: Step, action: LayRootfs, codec: Codec) -> CommandResult:
+        context = self.context
+        archive = await context.archives.get(codec)
         context.failpoint("archive-written")
-        files, links = count_entries(context.archives.changeset)
+        links = link_lines(context.archives.changeset)
+        lengths = (len(archive.manifest), len(links), *count_entries(context.archives.changeset))
         words = host_argv(
             context.paths,
             "lay",
-            hex_digest,
+            hex_of(action.digest),
             context.author.run,
-            archive.codec.value,
-            len(archive.manifest),
-            files,
-            links,
-            fields,
+            codec.value,
+            *lengths,
+            step_fields(context.author, step),
         )
 
         def progress(sent: int) -> None:
@@ -115,12 +130,13 @@ class Performer:
             context.failpoint("rootfs-sending")
 
         async def stream(connection: Connection) -> CommandResult:
+            prefix = archive.manifest + links
             return await connection.send(
-                words, archive.path, prefix=archive.manifest, idle=context.patience.idle, progress=progress
+                words, archive.path, prefix=prefix, idle=context.patience.idle, progress=progress
             )
 
         async with context.archives.gate:
-            return _short_ending(step, await self.repeatable(step.host, stream))
+            return await self.repeatable(step.host, stream)
 
     async def _put(self, step: Step, action: PutFile) -> Ending:
         content = reveal(action.content).encode("utf-8", "surrogateescape")

@@ -71,6 +71,7 @@ def _host_ids(scene: Scene) -> set[StepId]:
     kinds = {Script.INIT: StepKind.INIT, Script.START: StepKind.START, Script.RECONFIGURE: StepKind.RECONFIGURE}
     keys = [(kind, str(script)) for script, kind in kinds.items() if script in scene.contract.scripts]
     keys += [(StepKind.FILE, item.target) for item in scene.contract.templates]
+    keys.append((StepKind.ROOTFS, "image"))
     return {step_id(host.name, kind, key) for host in scene.hosts for kind, key in keys}
 
 

@@ -94,6 +94,7 @@ make_state() {
   [ -d "$state" ] && [ -d "$tmpfs" ] && return
   mkdir -p "$state_root" "$state" "$tmpfs_root" "$tmpfs" || die 75 "cannot make $state"
   chmod 700 "$state_root" "$state" "$tmpfs_root" "$tmpfs"
+  sync_paths "$state_root"
 }
 
 # Copies exactly $1 bytes of stdin to file $2; nothing more is read, as a stream may follow.

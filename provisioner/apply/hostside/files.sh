@@ -22,7 +22,10 @@ put() {
     return 78
   fi
   temporary=./.$file.$put_run.tmp
-  rm -f "$temporary"
+  # What calls that were killed left, of any run: it may hold a secret.
+  set +f
+  rm -f "$temporary" "./.$file."????????T??????Z-??????.tmp
+  set -f
   (
     set -C
     cat >"$temporary"

@@ -14,7 +14,8 @@ switch() {
   sync_paths "$base"
   set +f
   for folder in "$base"/rootfs.d/*; do
-    case ${folder##*/} in "$1" | "${before##*/}") ;; *) rm -rf "$folder" ;; esac
+    short=${folder##*/}
+    case $short in "$1" | "${before##*/}") ;; *) rm -rf "$folder" "$state/manifest.$short" "$state/links.$short" ;; esac
   done
   set -f
 }
@@ -23,57 +24,77 @@ ready_base() {
   (
     umask 022
     mkdir -p "$base/rootfs.d" "$base/data"
-  ) || die 71 "cannot make $base"
+  )
 }
 
-# HEX RUN FIELDS: the digest lies whole on this host; only the link moves. 77: it does not lie here.
+# HEX RUN FIELDS: the digest lies on this host, whole as when it was laid; only the link moves. 77: it does not lie here,
+# 72: not as it was.
 verb_switch() {
   [ -d "$base/rootfs.d/$1" ] || die 77 "$1 is not laid here"
   ledger_append intent null "$3" || die 71 'the ledger cannot be written'
-  switch "$1" "$2"
+  beat
+  compare "$base/rootfs.d/$1" "$state/manifest.$1" "$state/links.$1" && switch "$1" "$2"
   rc=$?
+  kill "$beat" 2>/dev/null
   ledger_append result "$rc" "$3" || die 71 'the ledger cannot be written'
   exit "$rc"
 }
 
-# HEX RUN CODEC MANIFEST_LENGTH FILES LINKS FIELDS. stdin: manifest, then a tar stream.
+# HEX RUN CODEC MANIFEST_LENGTH LINKS_LENGTH FILES LINKS FIELDS. stdin: manifest, links (a line for the path, one for the
+# target), then a tar stream.
 verb_lay() {
-  hex=$1 run=$2
-  ready_base
-  ledger_append intent null "$7" || die 71 'the ledger cannot be written'
-  # Life signs on stdout: verifying and syncing may take longer than a silent link is trusted.
-  (while :; do
+  # Our state lasts before anything has the cluster's name: a name without state is somebody's.
+  ledger_append intent null "$8" || die 71 'the ledger cannot be written'
+  new=$base/rootfs.d/$1.new-$2-$$
+  manifest=$state/manifest.new-$$
+  links=$state/links.new-$$
+  beat
+  lay "$@"
+  rc=$?
+  kill "$beat" 2>/dev/null
+  [ "$rc" -eq 0 ] || rm -rf "$new" "$manifest" "$links"
+  ledger_append result "$rc" "$8" || die 71 'the ledger cannot be written'
+  exit "$rc"
+}
+
+# Life signs on stdout: verifying and syncing may take longer than a silent link is trusted.
+beat() {
+  (while [ -e "/proc/$$" ]; do
     sleep 5 >/dev/null 2>&1
     printf .
   done) </dev/null 2>/dev/null &
   beat=$!
-  lay "$@"
-  rc=$?
-  kill "$beat" 2>/dev/null
-  [ "$rc" -eq 0 ] || rm -rf "$base/rootfs.d/$hex.new-$run" "$state/manifest.new"
-  ledger_append result "$rc" "$7" || die 71 'the ledger cannot be written'
-  exit "$rc"
 }
 
 lay() {
-  new=$base/rootfs.d/$1.new-$2
+  if ! ready_base; then
+    echo "cannot make $base" >&2
+    return 71
+  fi
   # What a dead run left is never built upon.
   set +f
-  rm -rf "$base"/rootfs.d/*.new-* "$base"/.rootfs.*
+  rm -rf "$base"/rootfs.d/*.new-* "$base"/rootfs.d/*.old-* "$base"/.rootfs.* \
+    "$state"/manifest.new-* "$state"/links.new-*
   set -f
-  take "$4" "$state/manifest.new" || {
+  take "$4" "$manifest" && take "$5" "$links" || {
     echo 'the stream was cut in the manifest' >&2
     return 74
   }
   mkdir "$new" && mkdir -m 755 "$new/rootfs" || return 71
   unpack "$3" "$new" || return
-  verify "$5" "$6" || return
+  count "$6" "$7" && compare "$new/rootfs" "$manifest" "$links" || return
   sync_tree "$new"
-  [ -d "$base/rootfs.d/$1" ] || mv "$new/rootfs" "$base/rootfs.d/$1" || return 71
-  sync_paths "$base/rootfs.d"
-  rm -rf "$new"
-  mv -f "$state/manifest.new" "$state/manifest" || return 71
+  settle_at "$1" "$2" || return 71
   switch "$1" "$2"
+}
+
+# HEX RUN: gives the new rootfs its name. What lay there under that name was not as it should be.
+settle_at() {
+  old=$base/rootfs.d/$1.old-$2
+  mv -f "$manifest" "$state/manifest.$1" && mv -f "$links" "$state/links.$1" && sync_paths "$state" || return
+  [ ! -d "$base/rootfs.d/$1" ] || mv "$base/rootfs.d/$1" "$old" || return
+  mv "$new/rootfs" "$base/rootfs.d/$1" && sync_paths "$base/rootfs.d" || return
+  rm -rf "$new" "$old"
 }
 
 # CODEC FOLDER: 71 no space, 73 the stream is no good archive.
@@ -97,20 +118,25 @@ unpack() {
   return "$unpack_rc"
 }
 
-# FILES LINKS: every file has the digest that the manifest says, and nothing is missing or extra. 72 if not.
-verify() {
+# FILES LINKS: nothing is missing in what arrived, and nothing extra is there. 72 if not.
+count() {
   counts="$(($(find "$new/rootfs" -type f | wc -l))) $(($(find "$new/rootfs" -type l | wc -l)))"
-  if [ "$counts" != "$1 $2" ]; then
-    echo "files and links: $counts laid, $1 $2 wanted" >&2
-    return 72
-  fi
-  [ "$1" -gt 0 ] || return 0
+  [ "$counts" != "$1 $2" ] || return 0
+  echo "files and links: $counts laid, $1 $2 wanted" >&2
+  return 72
+}
+
+# FOLDER MANIFEST LINKS: every file has the digest, every link the target that they say. 72 if not.
+compare() {
   wrong=$(
-    cd "$new/rootfs" || { echo 'digests differ'; exit; }
-    { sha256sum -c "$state/manifest.new" 2>&1 || echo 'digests differ'; } | grep -v ': OK$' | tail -n 6
+    cd "$1" && [ -f "$2" ] && [ -f "$3" ] || { echo 'digests differ'; exit; }
+    [ ! -s "$2" ] || { sha256sum -c "$2" 2>&1 || echo 'digests differ'; } | grep -v ': OK$' | tail -n 6
+    while IFS= read -r path && IFS= read -r target; do
+      [ "$(readlink "./$path")" = "$target" ] || { echo "$path: targets differ"; exit; }
+    done <"$3"
   )
   case $wrong in
-  *'digests differ'*)
+  *' differ'*)
     printf '%s\n' "$wrong" >&2
     return 72
     ;;

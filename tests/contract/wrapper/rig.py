@@ -6,7 +6,7 @@ import hashlib
 import io
 import tarfile
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import zstandard
@@ -30,6 +30,8 @@ FIELDS = ledger_fields(author(), StepId("m1/init/init.sh"), StepKind.INIT, "11" 
 class Rig:
     host: FakeHost
     folder: Path
+    links: dict[str, str] = field(default_factory=dict)
+    """Symlinks that the next rootfs should have."""
 
     def connection(self) -> FakeConnection:
         return FakeConnection(self.host)
@@ -44,7 +46,7 @@ class Rig:
     async def lay(
         self, files: Mapping[str, bytes], digest: str = DIGEST, run: str = RUN, **change: object
     ) -> CommandResult:
-        data = tar_of(files)
+        data = tar_of(files, self.links)
         manifest = manifest_of(files)
         codec = "plain"
         if self.host.path.endswith("/bin"):
@@ -53,9 +55,10 @@ class Rig:
         source = self.folder / "archive"
         source.write_bytes(data)
         count = change.get("files", len(files))
+        links = "".join(f"{path}\n{target}\n" for path, target in self.links.items()).encode()
         fields = ledger_fields(author(), StepId("m1/rootfs/image"), StepKind.ROOTFS, "22" * 32)
-        argv = host_argv(PATHS, "lay", digest, run, codec, len(manifest), count, 0, fields)
-        return await self.connection().send(argv, source, prefix=manifest, idle=60, progress=lambda _n: None)
+        argv = host_argv(PATHS, "lay", digest, run, codec, len(manifest), len(links), count, len(self.links), fields)
+        return await self.connection().send(argv, source, prefix=manifest + links, idle=60, progress=lambda _n: None)
 
     def run_argv(
         self, step: str, *words: str, run: str = RUN, timeout: int = 60, mode: str = "script", env: bytes = b""
@@ -97,7 +100,7 @@ class Rig:
         return self.host.state(PATHS, f"runs/{run}/{step_key(StepId(step))}")
 
 
-def tar_of(files: Mapping[str, bytes]) -> bytes:
+def tar_of(files: Mapping[str, bytes], links: Mapping[str, str] | None = None) -> bytes:
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w", format=tarfile.USTAR_FORMAT) as tar:
         for parent in sorted({str(p) for f in files for p in Path(f).parents if str(p) != "."}):
@@ -108,6 +111,10 @@ def tar_of(files: Mapping[str, bytes]) -> bytes:
             info = tarfile.TarInfo(name)
             info.size, info.mode = len(body), 0o755 if body.startswith(b"#!") else 0o644
             tar.addfile(info, io.BytesIO(body))
+        for name, target in (links or {}).items():
+            info = tarfile.TarInfo(name)
+            info.type, info.linkname = tarfile.SYMTYPE, target
+            tar.addfile(info)
     return buffer.getvalue()
 
 

@@ -74,6 +74,55 @@ async def test_extra_file_is_refused(rig: Rig) -> None:
     assert (await rig.lay(FILES, data=packed(rig, tar_of({**FILES, "more": b"x"})))).rc == 72
 
 
+async def test_link_to_another_target_is_refused(rig: Rig) -> None:
+    from tests.contract.wrapper.rig import tar_of
+
+    rig.links = {"bin/sh": "tool", "etc/a b": "../no such"}
+    result = await rig.lay(FILES, data=packed(rig, tar_of(FILES, {**rig.links, "etc/a b": "/etc/passwd"})))
+    assert (result.rc, result.stderr) == (72, b"etc/a b: targets differ\n")
+    assert (await rig.lay(FILES)).ok
+    assert (rig.rootfs / "etc/a b").readlink() == Path("../no such")
+
+
+@pytest.mark.parametrize("harm", ["cut", "link", "gone"])
+async def test_rootfs_that_is_not_as_it_was_is_not_switched_to_but_laid_anew(rig: Rig, harm: str) -> None:
+    rig.links = {"bin/sh": "tool"}
+    for digest in (DIGEST, OTHER):
+        assert (await rig.lay(FILES, digest)).ok
+    broken = rig.rootfs.parent / "rootfs.d" / DIGEST
+    if harm == "cut":
+        (broken / "etc/a.conf").write_bytes(b"a=1")
+    else:
+        (broken / "bin/sh").unlink()
+        if harm == "link":
+            (broken / "bin/sh").symlink_to("/bin/sh")
+    assert (await rig.call("switch", DIGEST, RUN, ledger_fields_of_rootfs())).rc == 72
+    assert (await rig.facts()).current == f"sha256:{OTHER}"
+    assert (await rig.lay(FILES)).ok
+    assert (await rig.facts()).current == f"sha256:{DIGEST}"
+    assert {n: (rig.rootfs / n).read_bytes() for n in FILES} == FILES
+    assert (rig.rootfs / "bin/sh").readlink() == Path("tool")
+    assert names(rig.rootfs.parent / "rootfs.d") == sorted([DIGEST, OTHER])
+    lists = [n for n in names(rig.host.state(PATHS)) if n.startswith(("manifest", "links"))]
+    assert lists == sorted(f"{what}.{digest}" for what in ("manifest", "links") for digest in (DIGEST, OTHER))
+    assert (await rig.call("switch", OTHER, RUN, ledger_fields_of_rootfs())).ok
+
+
+async def test_our_state_is_there_before_anything_has_the_clusters_name(tmp_path: Path) -> None:
+    rig = Rig(FakeHost(HostName("m1"), tmp_path / "m1"), tmp_path)
+    tools = tmp_path / "killed"
+    tools.mkdir()
+    (tools / "mkdir").write_text('#!/bin/sh\ncase $* in */rootfs.d*) kill -9 $PPID ;; esac\nexec /bin/mkdir "$@"\n')
+    (tools / "mkdir").chmod(0o755)
+    path = rig.host.path
+    rig.host.path = f"{tools}:{path}"
+    assert not (await rig.lay(FILES)).ok
+    rig.host.path = path
+    assert rig.host.at(PATHS.base).exists()
+    assert not (await rig.facts()).name_taken
+    assert (await rig.lay(FILES)).ok
+
+
 @pytest.mark.parametrize("share", [0.0, 0.1, 0.4])
 async def test_cut_stream_lays_nothing_and_the_next_one_does(rig: Rig, share: float) -> None:
     from tests.contract.wrapper.rig import tar_of
@@ -139,6 +188,15 @@ async def test_cut_content_leaves_the_old_file(rig: Rig) -> None:
     assert await put(rig, "etc/a.conf", b"a=", length=5) == 71
     assert (rig.rootfs / "etc/a.conf").read_bytes() == FILES["etc/a.conf"]
     assert names(rig.rootfs / "etc") == ["a.conf"]
+
+
+async def test_what_killed_calls_left_of_a_file_goes(rig: Rig) -> None:
+    await rig.lay(FILES)
+    for left in (".app.conf.20261123T101010Z-bbbbbb.tmp", f".app.conf.{RUN}.tmp"):
+        (rig.rootfs / "etc" / left).write_text("canary")
+    (rig.rootfs / "etc/.app.conf.theirs.tmp").touch()
+    assert await put(rig, "etc/app.conf", b"1", "0600") == 0
+    assert names(rig.rootfs / "etc") == [".app.conf.theirs.tmp", "a.conf", "app.conf"]
 
 
 @pytest.mark.parametrize("path", ["../x", "etc/../../x", "out/x", "out/deep/x", "etc/..", "", "/etc/x", "./x"])

@@ -261,6 +261,21 @@ async def test_new_image_keeps_the_old_rootfs_beside_it(cluster: Cluster) -> Non
     assert not (await cluster.up()).plan.changes
 
 
+async def test_rootfs_that_a_power_loss_cut_is_sent_again(cluster: Cluster) -> None:
+    await cluster.up()
+    cluster.forget_history()
+    for host in ("m1", "m2"):
+        (cluster.fakes[host].at(PATHS.rootfs) / "bin/data").write_bytes(b"")
+    cluster.redo = frozenset({StepId("m1/rootfs/image"), StepId("n1/rootfs/image")})
+    await cluster.up()
+    cluster.redo = frozenset()
+    sizes = [(cluster.fakes[h].at(PATHS.rootfs) / "bin/data").stat().st_size for h in cluster.names]
+    whole = len(SCRIPTS["bin/data"])
+    assert sizes == [whole, 0, whole]
+    assert ["lay" in cluster.fakes[h].history for h in cluster.names] == [True, False, False]
+    assert not (await cluster.up()).plan.changes
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("name", FAILPOINTS[2:])  # the first two are the pipeline's
 async def test_stop_at_any_hop_then_up_again_ends_the_same(cluster: Cluster, name: str) -> None:
