@@ -6,6 +6,7 @@ import contextlib
 import json
 import re
 import secrets
+import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import count
@@ -14,7 +15,7 @@ from urllib.parse import quote, unquote, urlsplit
 
 from provisioner.errors import AccessError, PreconditionError
 from provisioner.files import atomic_write, private_folder
-from provisioner.infra.statefile import Deployment, checksum, parse_deployment
+from provisioner.infra.statefile import Deployment, checksum, parse_deployment, stack_name
 from provisioner.model.ids import PROJECT, ClusterName, parse_cluster_name
 from provisioner.settings import Settings
 
@@ -70,14 +71,14 @@ class FileStore:
     def read(self, cluster: ClusterName) -> Deployment | None:
         """The checkpoint; None only if there is none.
 
-        Raises PreconditionError (12) for a damaged one, naming the backup that can be put back, or a newer one.
+        Raises PreconditionError (12) for a damaged one or another cluster's, naming the backup that can be put back, and
+        for a newer one.
         """
         path = self._path(cluster)
         if path is None:
             return None
         try:
-            raw = self._checked(path)
-            return parse_deployment(raw, str(path))
+            return self._parsed(cluster, path)
         except FileNotFoundError:
             return None
         except OSError as error:
@@ -114,16 +115,22 @@ class FileStore:
         base = self._bookkeeping / "stacks" / PROJECT
         return next((p for p in (base / f"{cluster}{s}" for s in _SUFFIXES) if p.is_file()), None)
 
+    def _parsed(self, cluster: ClusterName, path: Path) -> Deployment:
+        deployment = parse_deployment(self._checked(path), str(path))
+        if deployment.stack != stack_name(cluster):
+            raise PreconditionError(f"the state {path} is that of {deployment.stack}, not of {stack_name(cluster)}")
+        return deployment
+
     def _checked(self, path: Path) -> bytes:
-        """The file's bytes, compared with the checksum that the backend keeps beside it.
+        """The file's bytes, compared with the checksum that the backend keeps beside it, if it has one.
 
         The checksum is written just before the file: a reader, or a kill, may come between. The file is then still the
         one before, which is what `.bak` holds, so that one's checksum is as good.
         """
         for _ in range(3):
             raw = path.read_bytes()
-            noted = [s for s in (_noted(path), _noted(path.with_name(path.name + ".bak"))) if s]
-            if not noted or checksum(raw) in noted:
+            noted = _noted(path)
+            if not noted or checksum(raw) in {noted, _noted(path.with_name(path.name + ".bak"))}:
                 return raw
         raise PreconditionError(f"the state {path} is damaged: its bytes are not the ones that were written")
 
@@ -131,10 +138,11 @@ class FileStore:
         backups = sorted((self._bookkeeping / "backups" / PROJECT / cluster).glob(f"{cluster}.*.json*"), reverse=True)
         for backup in (path.with_name(path.name + ".bak"), *(b for b in backups if b.suffix != ".attrs")):
             try:
-                parse_deployment(self._checked(backup), str(backup))
+                self._parsed(cluster, backup)
             except (OSError, PreconditionError):
                 continue
-            return f"a backup that can be read: cp {backup} {path} && rm -f {path}.attrs"
+            source, target, sums = (shlex.quote(str(p)) for p in (backup, path, f"{path}.attrs"))
+            return f"a backup that can be read: cp {source} {target} && rm -f {sums}"
         return "no backup of it can be read; restore it from your own backups"
 
     @property

@@ -11,7 +11,7 @@ import hashlib
 import json
 import zlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import zstandard
@@ -21,7 +21,7 @@ from provisioner.infra.outputs import host_from_resource, hosts_from_export
 from provisioner.model.accepted import Accepted, parse_accepted
 from provisioner.model.engine import StackState
 from provisioner.model.hosts import Inventory, InventoryHost
-from provisioner.model.ids import ClusterId, ClusterName
+from provisioner.model.ids import PROJECT, ClusterId, ClusterName
 
 NEWEST_VERSION = 4
 """Newest version of the deployment schema that we know (4 is 3 with a list of features)."""
@@ -45,6 +45,9 @@ class Deployment:
     salt: str = ""
     """The passphrase provider's salt: enough to make a lost `Pulumi.<stack>.yaml` again."""
 
+    stack: str = ""
+    """The stack's full name as a checkpoint file holds it; exports do not say it."""
+
 
 def parse_deployment(raw: bytes, where: str) -> Deployment:
     """Read a checkpoint file (plain, gzip, zstd) or an export. `where` names it in errors.
@@ -65,15 +68,29 @@ def parse_deployment(raw: bytes, where: str) -> Deployment:
     checkpoint = _object(document["checkpoint"], where, "checkpoint")
     if not isinstance(checkpoint.get("stack"), str) or checkpoint.keys() - {"stack", "config", "latest"}:
         raise _broken(where, "its checkpoint names no stack")
-    return _deployment(checkpoint.get("latest"), where)
+    return replace(_deployment(checkpoint.get("latest"), where), stack=checkpoint["stack"])
+
+
+def stack_name(cluster: ClusterName) -> str:
+    """A cluster's stack by its full name, as file backends write it."""
+    return f"organization/{PROJECT}/{cluster}"
 
 
 def to_state(cluster: ClusterName, deployment: Deployment) -> StackState:
-    """The stack as the rest of the product sees it. Raises PreconditionError for an intent that cannot be read."""
+    """The stack as the rest of the product sees it.
+
+    Raises PreconditionError for an intent that cannot be read, or that is another cluster's: acting on a copy of its
+    state would change or remove its machines.
+    """
     intent = next((r for r in deployment.resources if r["type"] == INTENT and not r.get("delete")), None)
     inputs: Mapping[str, Any] = intent.get("inputs") or {} if intent else {}
     cid = ClusterId(str(inputs["cid"])) if "cid" in inputs else None
     accepted = parse_accepted(inputs["request"]) if "request" in inputs else None
+    if accepted and accepted.cluster != cluster:
+        raise PreconditionError(
+            f"the state of {cluster} is that of another cluster, {accepted.cluster}",
+            hint=f"restore the state of {cluster} from your own backups; nothing was changed",
+        )
     return StackState(
         cluster=cluster,
         cid=cid,

@@ -2,6 +2,8 @@
 
 import gzip
 import json
+import shutil
+import subprocess
 
 import pytest
 import zstandard
@@ -201,6 +203,43 @@ def test_the_hint_names_a_backup_that_can_be_read(tmp_path):
     with pytest.raises(PreconditionError) as caught:
         files.read(NAME)
     assert f"cp {backups / 'demo.1.json'} {path}" in caught.value.hint
+
+
+def test_the_printed_remedy_works(tmp_path):
+    """Run exactly what the hint says, with a backup and with `.bak` damaged too, below a name with a space."""
+    root = tmp_path / "a b"
+    root.mkdir()
+    files, path = store(root, checkpoint())
+    bak = path.with_name("demo.json.bak")
+    bak.write_bytes(b"torn")
+    bak.with_name("demo.json.bak.attrs").write_text(json.dumps({"md5": checksum(b"what it once was")}))
+    backups = root / ".pulumi/backups/sealer-cloud/demo"
+    backups.mkdir(parents=True)
+    (backups / "demo.1.json").write_bytes(checkpoint())
+    path.write_bytes(b"torn")
+    with pytest.raises(PreconditionError, match="damaged") as caught:
+        files.read(NAME)
+    subprocess.run(caught.value.hint.partition(": ")[2], shell=True, check=True)
+    assert to_state(NAME, files.read(NAME)).cid == CID
+
+
+def test_the_state_of_another_cluster_is_refused(tmp_path):
+    """A copy of a checkpoint under another name: whoever acts on it acts on the other cluster's machines."""
+    files, path = store(tmp_path, checkpoint())
+    for name in ("demo.json", "demo.json.attrs"):
+        shutil.copy(path.with_name(name), path.with_name(name.replace("demo", "other")))
+    with pytest.raises(PreconditionError, match=r"is that of organization/sealer-cloud/demo") as caught:
+        files.read(ClusterName("other"))
+    assert "no backup" in caught.value.hint
+    backups = tmp_path / ".pulumi/backups/sealer-cloud/other"
+    backups.mkdir(parents=True)
+    (backups / "other.1.json").write_bytes(checkpoint())  # no backup either
+    with pytest.raises(PreconditionError, match="is that of") as caught:
+        files.read(ClusterName("other"))
+    assert "no backup" in caught.value.hint
+    renamed = parse_deployment(checkpoint().replace(b"sealer-cloud/demo", b"sealer-cloud/other"), "here")
+    with pytest.raises(PreconditionError, match="of another cluster, demo"):
+        to_state(ClusterName("other"), renamed)
 
 
 def test_names_are_stacks_and_nothing_else(tmp_path):
