@@ -124,7 +124,7 @@ def ssh_argv(world: World, name: ClusterName, host: str) -> list[str]:
     _write_if_new(identity, keys.login_private.reveal())
     _write_if_new(known, known_hosts_text(inventory.hosts))
     options = {
-        "UserKnownHostsFile": str(known),
+        "UserKnownHostsFile": _quoted(known),
         "GlobalKnownHostsFile": "/dev/null",
         "StrictHostKeyChecking": "yes",
         "IdentitiesOnly": "yes",
@@ -134,7 +134,28 @@ def ssh_argv(world: World, name: ClusterName, host: str) -> list[str]:
     }
     words = [word for key, value in options.items() for word in ("-o", f"{key}={value}")]
     target = machine.ssh
-    return [program, "-F", "none", "-i", str(identity), "-p", str(target.port), *words, f"{target.user}@{target.host}"]
+    return [
+        program,
+        "-F",
+        "none",
+        "-i",
+        _percents(identity),
+        "-p",
+        str(target.port),
+        *words,
+        f"{target.user}@{target.host}",
+    ]
+
+
+def _percents(path: Path) -> str:
+    """The path as ssh reads it: a percent sign would begin one of its tokens."""
+    return str(path).replace("%", "%%")
+
+
+def _quoted(path: Path) -> str:
+    """The same for an option that holds a list of paths."""
+    escaped = _percents(path).replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{escaped}"'
 
 
 def _write_if_new(path: Path, text: str) -> None:

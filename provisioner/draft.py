@@ -88,7 +88,7 @@ async def make_wish(world: World, args: UpArgs, files: Clusterfile, cluster: Clu
     """
     stored = world.engine.stored(cluster)
     before = stored.accepted if stored else None
-    request = settle_files(resolve_request(args, files, before), Path.cwd())
+    request = settle_files(resolve_request(args, files, before), _here())
     image = await asyncio.to_thread(world.images.resolve, request.image)
     changeset = await asyncio.to_thread(world.images.changeset, image)
     wish = Wish(request, stored, image, changeset, accept_request(request, image, before), {}, {})
@@ -100,6 +100,14 @@ async def make_wish(world: World, args: UpArgs, files: Clusterfile, cluster: Clu
         values=resolve_values(wish.accepted.env, environ),
         pool_values={p.name: resolve_values(p.env, environ) for p in wish.accepted.pools},
     )
+
+
+def _here() -> Path:
+    """The folder that relative paths mean. Raises UsageError where it was removed under us."""
+    try:
+        return Path.cwd()
+    except OSError as error:
+        raise UsageError("the folder that this was started in is gone", hint="cd to one that is there") from error
 
 
 def settle_files(request: UpRequest, base: Path) -> UpRequest:

@@ -94,5 +94,6 @@ def _sync_folder(folder: Path) -> None:
 
 
 def _explain(error: OSError, path: Path) -> PreconditionError:
-    hint = "free some space and run the same command again" if error.errno == errno.ENOSPC else ""
+    full = error.errno in {errno.ENOSPC, errno.EDQUOT}
+    hint = "free some space and run the same command again" if full else "it must be in a folder that you can write"
     return PreconditionError(f"cannot write {path}: {error.strerror or error}", hint=hint)

@@ -54,7 +54,7 @@ def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
         origins[key] = f"${PREFIX}{key.upper()}" if own else (f"${variable}" if base else "default")
         path = Path(own) if own else Path(base or home / default) / APP
         if not path.is_absolute():
-            raise UsageError(f"{origins[key]} must be an absolute path, not {str(path)!r}")
+            raise UsageError(f"{origins[key]} must be an absolute path, not {str(path)!r}", hint="set it to one")
         return path
 
     return Settings(

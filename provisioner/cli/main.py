@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import os
 import sys
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
@@ -19,6 +20,7 @@ FORMATS = frozenset({"json", "yaml"})
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command line. Returns the exit code; the console script passes it to `sys.exit`."""
+    _open_streams()
     words = list(sys.argv[1:] if argv is None else argv)
     gc.set_threshold(50_000)  # importing makes many objects and no garbage: looking for it costs a tenth of a second
     try:
@@ -29,6 +31,18 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _fail(error, words)
     finally:
         _flush()
+
+
+def _open_streams() -> None:
+    """Lead closed standard streams nowhere: else the first file that is opened takes their number, and is written to."""
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        if getattr(sys, name) is not None:
+            continue
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # the lowest number that is free is this one
+        setattr(sys, name, os.fdopen(number, "r" if number == 0 else "w", closefd=False))
 
 
 def _run(words: list[str]) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import sys
@@ -10,6 +11,7 @@ from dataclasses import dataclass
 from typing import TextIO
 
 from provisioner.cli.text import Line, plain, to_ansi, to_plain
+from provisioner.errors import PreconditionError
 
 Document = Mapping[str, object]
 
@@ -50,20 +52,26 @@ class Screen:
 
     def print(self, lines: Iterable[Line | str]) -> None:
         """Lines of data on stdout."""
-        self._put(self.out, "".join(_paint(line, color=self._color_out) + "\n" for line in lines))
+        self._answer("".join(_paint(line, color=self._color_out) + "\n" for line in lines))
 
     def document(self, document: Document) -> None:
         """A whole answer on stdout, as JSON or YAML."""
-        self._put(self.out, to_yaml(document) if self.look.output == "yaml" else to_json(document))
+        self._answer(to_yaml(document) if self.look.output == "yaml" else to_json(document))
 
     def record(self, document: Document) -> None:
         """One object of a stream: one line of JSON, or one YAML document."""
-        self._put(self.out, "---\n" + to_yaml(document) if self.look.output == "yaml" else json.dumps(document) + "\n")
+        self._answer("---\n" + to_yaml(document) if self.look.output == "yaml" else json.dumps(document) + "\n")
 
     @staticmethod
     def _put(stream: SafeStream, text: str) -> None:
         stream.write(text)
         stream.flush()
+
+    def _answer(self, text: str) -> None:
+        """Data on stdout. Raises PreconditionError where it lies on a full disk: the reader is there, and got half."""
+        self._put(self.out, text)
+        if self.out.full:
+            raise PreconditionError("the answer could not be written: the disk is full", hint="free some space")
 
 
 def to_json(document: Document) -> str:
@@ -100,22 +108,27 @@ class SafeStream:
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
+        self.full = False
         self.encoding = getattr(stream, "encoding", None) or "utf-8"
 
     def write(self, text: str) -> int:
         """Write; the length of `text`, always."""
         try:
             self._stream.write(text)
-        except (OSError, ValueError):
-            silence(self._stream)
+        except (OSError, ValueError) as error:
+            self._forget(error)
         return len(text)
 
     def flush(self) -> None:
         """Flush; never raises."""
         try:
             self._stream.flush()
-        except (OSError, ValueError):
-            silence(self._stream)
+        except (OSError, ValueError) as error:
+            self._forget(error)
+
+    def _forget(self, error: OSError | ValueError) -> None:
+        self.full = self.full or (isinstance(error, OSError) and error.errno in {errno.ENOSPC, errno.EDQUOT})
+        silence(self._stream)
 
     def isatty(self) -> bool:
         """True on a terminal."""

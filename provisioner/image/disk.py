@@ -29,4 +29,4 @@ def explain(error: OSError, verb: str, path: Path) -> SealerError:
         return AccessError(text, hint="check the owner and mode of that path")
     if error.errno in _FULL:
         return PreconditionError(text, hint=f"free some space below {path.parent} and run the same command again")
-    return PreconditionError(text)
+    return PreconditionError(text, hint="look at that path: a folder that you can write is wanted")

@@ -301,6 +301,31 @@ def test_a_template_that_cannot_be_filled(newcomer: Product) -> None:
     refused(answer, 3, "etc/a.conf.tmpl:2", "NOPE")
 
 
+def test_a_state_folder_that_is_none(newcomer: Product) -> None:
+    (newcomer.home / "file").write_text("")
+    newcomer.extra["XDG_STATE_HOME"] = str(newcomer.home / "file")
+    refused(newcomer.run(*UP, "-o", "json"), 12, str(newcomer.home / "file"), "folder")
+    newcomer.extra["XDG_STATE_HOME"] = "relative"
+    refused(newcomer.run(*UP, "-o", "json"), 3, "XDG_STATE_HOME", "absolute")
+
+
+def test_a_working_folder_that_is_gone(newcomer: Product) -> None:
+    gone = newcomer.home / "gone"
+    gone.mkdir()
+    run = behind(newcomer, "sh", "-c", f'cd "{gone}" && rmdir "{gone}" && exec "$@"', "sh")
+    refused(run(*UP, "-o", "json"), 3, "folder", "gone")
+
+
+def test_an_answer_that_cannot_be_written(newcomer: Product) -> None:
+    run = behind(newcomer, "sh", "-c", 'exec "$@" >/dev/full', "sh")
+    answer = run("image", "ls", "-o", "json")
+    assert answer.rc == 12
+    assert "the disk is full" in answer.err
+    run = behind(newcomer, "sh", "-c", 'exec "$@" <&- >&-', "sh")
+    assert run("image", "ls").rc == 0
+    assert run("version").rc == 0
+
+
 # ---- damage to the image store ---------------------------------------------------------------------------------------
 
 
@@ -504,6 +529,17 @@ def test_a_cluster_whose_state_is_elsewhere(standing: Product, tmp_path: Path) -
     refused(other.run(*UP, "-o", "json"), 3, standing.cid, f"down {NAME} --provider local")
     assert_nothing_made(other)
     assert tiny.everything(standing) == before
+
+
+def test_ssh_from_a_folder_with_an_odd_name(tmp_path: Path, tiny_home: Path) -> None:
+    home = tmp_path / 'with "spaces" ü 100%h'
+    with tiny.visit(home, tiny_home / "data", tiny.unique("odd")) as user:
+        user.ok(*UP)
+        assert user.ok("ssh", user.cluster, "m1", "--", "hostname").out.strip() == "m1"
+        no_ssh = Product(home, {**user.extra, "PATH": "/nosuch"}, cluster=user.cluster).run("ssh", user.cluster, "m1")
+        assert no_ssh.rc == 12
+        assert "openssh-client" in no_ssh.err
+        assert user.run("ssh", user.cluster, "m9").rc == 3
 
 
 def test_words_that_a_standing_cluster_refuses(standing: Product) -> None:

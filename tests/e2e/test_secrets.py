@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import os
 import threading
 from collections.abc import Iterator
 from contextlib import suppress
@@ -202,7 +203,7 @@ def test_the_operators_files_hold_one_only_where_they_must(careless: tuple[Produ
     assert {p.name for p in (user.home / "cache/sealer-cloud").iterdir()} <= {
         "engine",
         default_paths().sshd.name,
-        "layers",
+        "changesets",
     }
 
 
@@ -259,7 +260,11 @@ def test_a_bug_reports_no_value(careless: tuple[Product, list[Answer]]) -> None:
     user, _ = careless
     (user.home / "python").mkdir()
     (user.home / "python" / "sitecustomize.py").write_text(BUG)
-    broken = Product(user.home, {**user.extra, "PYTHONPATH": str(user.home / "python")}, cluster=user.cluster)
+    broken = Product(
+        user.home,
+        {**user.extra, "PYTHONPATH": f"{user.home / 'python'}:{os.environ.get('PYTHONPATH', '')}"},
+        cluster=user.cluster,
+    )
     answer = broken.run("up", "-n", user.cluster, "--yes", "-o", "json")
     assert answer.rc == 1
     assert "a bug of ours: RuntimeError" in answer.err
