@@ -126,15 +126,16 @@ class _Commands:
             return replace(step, state=StepState.MAYBE, action=None)
         if step.id in inputs.assume_done:
             return _recorded(step)
-        return self._after_open_intent(step, repeatable=rule.idempotent or forced)
+        return self._after_open_intent(step, rule, repeatable=rule.idempotent or forced)
 
-    def _after_open_intent(self, step: Step, *, repeatable: bool) -> Step | _Unknown:
+    def _after_open_intent(self, step: Step, rule: CmdRule, *, repeatable: bool) -> Step | _Unknown:
         for facts in self.scene.members.masters:
             begun = facts.ledger.record(step.id).open_intent
             run = open_run(facts, step.id)
             if run is not None and run.alive:
                 return replace(step, state=StepState.UNKNOWN)
-            if begun is None or begun.inputs != step.inputs:
+            # What may run once may have run, whatever has changed since.
+            if begun is None or (begun.inputs != step.inputs and rule.repeat is not Repeat.ONCE):
                 continue
             if run is not None and run.rc is not None:
                 return _recorded(step) if run.rc == 0 else step

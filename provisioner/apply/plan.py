@@ -11,6 +11,7 @@ from provisioner.apply.contract import Script, commands_of
 from provisioner.apply.hostplan import plan_read, plan_unread, restarts
 from provisioner.apply.inputs import PlanInputs
 from provisioner.apply.scene import Scene, read_scene
+from provisioner.apply.wire import render_env
 from provisioner.errors import UsageError
 from provisioner.model.hosts import WantedHost, is_master
 from provisioner.model.ids import HostName, StepId, step_id
@@ -22,10 +23,12 @@ def plan_apply(inputs: PlanInputs) -> ApplyPlan:
     """The plan for these inputs; provisional where a host could not be read or has no machine yet.
 
     Raises InvalidFileError (a template), ImageError (a label or target), UsageError (an id of --redo that is none, no
-    master), StepError (a CMD whose end is unknown), HostError (a final plan and a host that was not read).
+    master, env that is too long), StepError (a CMD whose end is unknown), HostError (a final plan and a host that was not read).
     """
     scene = read_scene(inputs)
     _check_ids(scene)
+    for host in scene.hosts:
+        render_env(scene.user(host).items())  # what no host could take is refused before machines are made
     steps = {host.name: _host_steps(scene, host) for host in scene.hosts}
     rolling = () if inputs.all_at_once else _restarts(scene, steps)
     joining = tuple(host.name for host in scene.hosts if scene.joins(host))

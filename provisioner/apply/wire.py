@@ -23,6 +23,8 @@ from provisioner.model.steps import Step, StepKind
 MARKER = b"\n@@sealer-1\n"
 ENV_VALUE_LIMIT = 100 * 1024
 """Bytes of one env value: Linux takes 128 KiB per word."""
+ENV_LIMIT = 1 << 20
+"""Bytes of all env of one script as lines: Linux takes 2 MiB of words and env together."""
 KEY_LIMIT = 150
 
 _HEADER = re.compile(rb"@([a-z_]{1,20}) ([0-9]{1,9})\n")
@@ -62,9 +64,13 @@ def host_argv(paths: HostPaths, verb: str, *args: str | int) -> tuple[str, ...]:
 def render_env(env: EnvItems) -> bytes:
     """Env as lines that a shell evaluates to exactly these values, whatever is in them.
 
-    Raises UsageError naming the variable (never its value): a bad name, a NUL byte, a value over 100 KiB.
+    Raises UsageError naming the variable (never its value): a bad name, a NUL byte, a value over 100 KiB; and for
+    more than 1 MiB together.
     """
-    return b"".join(_env_line(name, reveal(value)) for name, value in env)
+    lines = b"".join(_env_line(name, reveal(value)) for name, value in env)
+    if len(lines) > ENV_LIMIT:
+        raise UsageError("all env variables together are longer than 1 MiB", hint="put some into files of the image")
+    return lines
 
 
 def _env_line(name: str, value: str) -> bytes:

@@ -1,12 +1,16 @@
 # Running a script of the image that only looks, and what every script is started with.
 
 # Runs in its own process. $1 where its pid goes, $2 where its output lines go, $3 folder, $4 script|command, then words.
-# The env text comes in SEALER_ENV or, with SEALER_ENV_FILE, from a file that is gone before anything else happens.
+# The env text comes from the file SEALER_ENV_FILE, gone before anything else happens, or from stdin: never as one word of
+# env, of which Linux takes 128 KiB only.
 # After the eval only positional parameters are used: a user's variable may have any name.
 launch='
 if [ -n "${SEALER_ENV_FILE-}" ]; then
   SEALER_ENV=$(cat "$SEALER_ENV_FILE") || exit 120
   rm -f "$SEALER_ENV_FILE"
+else
+  SEALER_ENV=$(cat)
+  exec </dev/null
 fi
 [ -z "$1" ] || printf "%s\n" "$$" >"$1" || exit 120
 cd "$3" || exit 120
@@ -23,7 +27,7 @@ exec "$@"
 
 # SECONDS FOLDER SCRIPT with the env text in $env_text: its stdout passes. What it leaves behind is killed.
 bounded() {
-  SEALER_ENV=$env_text setsid sh -c "$launch" sealer-step '' /dev/null "$2" script "$3" </dev/null 2>/dev/null &
+  printf '%s' "$env_text" | setsid sh -c "$launch" sealer-step '' /dev/null "$2" script "$3" 2>/dev/null &
   child=$!
   setsid sh -c 'sleep "$1"; kill -KILL "-$2"' sealer-watch "$1" "$child" </dev/null >/dev/null 2>&1 &
   watcher=$!
@@ -43,9 +47,28 @@ ask_health() {
 # SECONDS FOLDER SCRIPT: emits its exit status and the end of its stdout. The status passes the pipe as the last line.
 emit_look() {
   look=$({
+    sh -c 'echo "$PPID"'
     bounded "$@"
     printf '\n%d' "$?"
-  } | tail -c 4096 | tr -d '\000')
+  } | relay | tail -c 4096 | tr -d '\000')
   emit health_rc "${look##*"$nl"}"
   emit health_tail "${look%"$nl"*}"
+}
+
+# Passes stdin on until it ends, or until a moment after the process has ended that its first line names: what a script
+# started in a session of its own may hold the pipe for ever.
+relay() {
+  read -r teller
+  exec 3<&0
+  cat <&3 3<&- &
+  passing=$!
+  {
+    while start_of "$teller"; do nap; done
+    nap
+    nap
+    kill "$passing"
+  } </dev/null >/dev/null 2>&1 3<&- &
+  waiting=$!
+  wait "$passing" 2>/dev/null
+  kill "$waiting" 2>/dev/null
 }

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
+import time
 from pathlib import Path
 
 import pytest
@@ -72,6 +74,33 @@ async def test_health_that_hangs_is_given_up_with_all_it_started(rig: Rig) -> No
     assert health is not None
     assert health.rc == 137
     await until(lambda: rig.host.processes() == [])
+
+
+@pytest.mark.parametrize("flood", ["", "while :; do echo flood; done; "])
+async def test_health_that_leaves_somebody_who_holds_its_output_is_answered(rig: Rig, flood: str) -> None:
+    await started(rig, f"setsid sh -c '{flood}sleep 300' & echo asked; exit 75")
+    began = time.monotonic()
+    health = (await asyncio.wait_for(rig.facts({}, seconds=30), 25)).health
+    assert time.monotonic() - began < 20
+    assert health is not None
+    assert health.rc == 75
+    assert flood or health.line == "asked"
+    rig.host.end_processes()
+
+
+async def test_look_after_its_limit_is_answered_whoever_holds_the_output(rig: Rig) -> None:
+    body = b"#!/bin/sh\nsetsid sleep 300 &\necho asking\nsleep 300\n"
+    result = await asyncio.wait_for(rig.call("probe", 1, 0, stdin=body), 25)
+    reply = parse_reply(result.stdout, "m1")
+    assert (reply["health_rc"], reply["health_tail"]) == (b"137", b"asking\n")
+    rig.host.end_processes()
+
+
+async def test_health_with_more_env_than_one_word_takes(rig: Rig) -> None:
+    await started(rig, 'echo "${#A} ${#B} ${#C}"; read -r x; echo "stdin $?" >&2')
+    health = (await rig.facts({name: "x'" * 40_000 for name in "ABC"})).health
+    assert health is not None
+    assert (health.rc, health.line) == (0, "80000 80000 80000")
 
 
 async def test_health_is_not_asked_before_the_start_nor_after_a_reboot(rig: Rig) -> None:

@@ -13,7 +13,7 @@ from provisioner.model.accepted import Accepted
 from provisioner.model.facts import OpenRun, Unreadable
 from provisioner.model.ids import HostName, StepId
 from provisioner.model.plan import ApplyPlan
-from provisioner.model.secret import Secret
+from provisioner.model.secret import Secret, Value
 from provisioner.model.steps import PutFile, RunScript, StepState
 
 ALL = ["rootfs/image", "file/etc/auth", "file/etc/etcd.conf", "init/init.sh", "start/start.sh", "health/health.sh"]
@@ -355,6 +355,19 @@ def test_a_step_that_failed_since_runs_again() -> None:
     assert _shown(plan_apply(model.inputs(wanted))) == _on("m1", "init/init.sh", "health/health.sh")
 
 
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        ({"BIG": "x" * 102_401}, "BIG is longer than 100 KiB"),
+        ({f"V{n}": Secret("x" * 100_000) for n in range(11)}, "longer than 1 MiB"),
+        ({"my.var": "1"}, r"'my\.var' is no name"),
+    ],
+)
+def test_env_that_no_host_could_take_is_refused_before_machines_are_made(values: dict[str, Value], said: str) -> None:
+    with pytest.raises(UsageError, match=said):
+        plan_apply(replace(Model().inputs(accepted(), values={**ENV, **values}), final=False))
+
+
 def test_redo_runs_a_step_again_and_knows_the_names() -> None:
     model, wanted = _up()
     plan = plan_apply(model.inputs(wanted, redo=frozenset({StepId("m2/init/init.sh"), StepId("cluster/cmd/1")})))
@@ -405,6 +418,15 @@ class TestCommands:
         model, wanted = self._cut()
         plan = plan_apply(model.inputs(wanted.model_copy(update={"cmd": ("another",)})))
         assert [(s.id, s.state) for s in plan.steps] == [("cluster/cmd/1", StepState.NEW)]
+
+    @pytest.mark.parametrize("rule", ["repeat=once", "repeat=once env=TICK"])
+    def test_an_unknown_end_of_what_may_run_once_is_refused_whatever_changed(self, rule: str) -> None:
+        model, wanted = self._cut(**{"sealer-cloud.cmd.1": rule})
+        for more in ({"image": image("b"), "changeset": changeset("b")}, {"values": {**ENV, "TICK": "9"}}):
+            with pytest.raises(StepError, match="its end is unknown"):
+                plan_apply(model.inputs(wanted, **more))
+        ids = frozenset({StepId("cluster/cmd/1")})
+        assert plan_apply(model.inputs(wanted, assume_done=ids, values={**ENV, "TICK": "9"})).changes
 
     def test_an_idempotent_command_is_simply_repeated(self) -> None:
         model, wanted = self._cut(**{"sealer-cloud.cmd.1": "idempotent=true"})
