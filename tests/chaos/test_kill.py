@@ -47,6 +47,16 @@ def test_up_killed_at_random_moments_converges(product: Product) -> None:
     assert_whole(product)
 
 
+def test_down_of_what_a_killed_up_left_ends_with_nothing(product: Product) -> None:
+    seed = random.randrange(1 << 30)
+    print(f"seed {seed}")
+    for seconds in [random.Random(seed + i).uniform(1.0, 6.0) for i in range(5)]:
+        kill_after(product, UP, seconds)
+        product.remember()
+        product.ok(*DOWN)
+        assert product.ok("list", "-o", "json").json["clusters"] == []
+
+
 def test_down_killed_at_random_moments_ends_with_nothing(product: Product) -> None:
     product.ok(*UP)
     seed = random.randrange(1 << 30)
