@@ -7,6 +7,7 @@ import json
 import os
 import select
 import signal
+import threading
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -117,17 +118,21 @@ class Child:
     """The engine process that runs now, if any: asked to stop softly (once), or ended. Safe between threads."""
 
     def __init__(self) -> None:
+        self._guard = threading.Lock()  # a stop between "no process yet" and "asked" would reach nobody
         self._process: Recorded | None = None
         self._soft = False
         self._hard = False
 
     def started(self, pid: int) -> None:
         """A process was started. If a stop was asked for in between, it gets it now."""
-        self._process = Recorded(pid, started_at(pid) or 0)
-        if self._hard:
+        process = Recorded(pid, started_at(pid) or 0)
+        with self._guard:
+            self._process = process
+            soft, hard = self._soft, self._hard
+        if hard:
             self.end(0.0)
-        elif self._soft:
-            send(self._process, signal.SIGINT)
+        elif soft:
+            send(process, signal.SIGINT)
 
     def ended(self) -> None:
         """The process has been waited for."""
@@ -140,15 +145,15 @@ class Child:
 
     def soft(self) -> None:
         """SIGINT, once: running steps end and are saved."""
-        process = self._process
-        if not self._soft and process:
+        with self._guard:
+            process, asked, self._soft = self._process, self._soft, True
+        if process and not asked:
             send(process, signal.SIGINT)
-        self._soft = True
 
     def end(self, grace: float) -> None:
         """SIGTERM, again after a third of `grace` (the second one ends it at once), SIGKILL after all of it. Blocks."""
-        self._hard = True
-        process = self._process
+        with self._guard:
+            self._hard, process = True, self._process
         if process is None:
             return
         for signum in (signal.SIGTERM, signal.SIGTERM, signal.SIGKILL):

@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from datetime import UTC, datetime
 from pathlib import Path
@@ -263,6 +264,32 @@ def test_a_stop_that_came_first_reaches_the_process(tmp_path):
     child.soft()
     child.started(process.pid)
     assert process.wait(5) == -signal.SIGINT
+
+
+def test_a_stop_at_the_very_moment_of_the_start_is_not_lost():
+    """The process is made known just while the stop is asked for: whoever is second must pass the signal on."""
+    process = subprocess.Popen(["sleep", "60"], start_new_session=True)
+    other = threading.Thread(target=lambda: child.started(process.pid))
+
+    class Racing(Child):
+        @property
+        def _soft(self):
+            if threading.current_thread() is not other and other.ident is None:
+                other.start()
+                other.join(0.3)  # for ever, if the two exclude each other as they must
+            return self.__dict__["asked"]
+
+        @_soft.setter
+        def _soft(self, value):
+            self.__dict__["asked"] = value
+
+    child = Racing()
+    child.soft()
+    other.join(5)
+    try:
+        assert process.wait(5) == -signal.SIGINT
+    finally:
+        process.kill()
 
 
 def pulumi_lock(tmp_path, **content):
