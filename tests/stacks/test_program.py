@@ -1,5 +1,7 @@
 """The program of a cluster under Pulumi's mocks: what it declares, in which order, and what it hands out."""
 
+import asyncio
+
 import pulumi
 import pytest
 
@@ -64,7 +66,17 @@ def accepted(masters=1, nodes=2, network=None):
 
 
 @pytest.fixture
-def run(monkeypatch):
+def loop():
+    """Pulumi's mocks take the thread's loop, which any test that ran a loop before has taken away."""
+    own = asyncio.new_event_loop()
+    asyncio.set_event_loop(own)
+    yield own
+    asyncio.set_event_loop(None)
+    own.close()
+
+
+@pytest.fixture
+def run(monkeypatch, loop):
     """Run a program to its end; returns mocks, exports, and what the sink got."""
 
     def run_it(request, preview=False):
