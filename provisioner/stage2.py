@@ -98,7 +98,9 @@ async def preflight(hosts: HostSet, facts: FactMap, context: RunContext, envs: E
 
 async def _probe(performer: Performer, host: HostName, env: EnvItems, script: bytes) -> list[str]:
     lines = render_env(env)
-    result = await performer.call(host, "probe", PREFLIGHT_SECONDS, len(lines), stdin=lines + script)
+    result = await performer.call(
+        host, "probe", PREFLIGHT_SECONDS, len(lines), stdin=lines + script, more=PREFLIGHT_SECONDS
+    )
     reply = parse_reply(result.stdout, host)
     look = read_look(reply, performer.context.masker)
     if look is None or look.rc == 0:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from provisioner.apply.output import Masker, last_line, to_text
 from provisioner.apply.wire import EnvItems, host_argv, parse_reply, render_env
-from provisioner.errors import DeadlineError, HostError, UsageError
+from provisioner.errors import DeadlineError, HostError, PreconditionError, UsageError
 from provisioner.model.facts import FactMap, HealthReading, HostFacts, OpenRun, Unreadable
 from provisioner.model.ids import Digest, HostName, parse_digest
 from provisioner.model.ledger import parse_ledger
@@ -29,6 +29,8 @@ READ_LIMIT = 16 << 20
 READ_TIMEOUT = 60.0
 HEALTH_SECONDS = 10
 NO_MASK = Masker()
+LEDGER_LIMIT = 8 << 20
+"""As on the host's side: what is longer is not sent."""
 PORT_LIMIT = 1 << 16
 
 _ARCH = {"x86_64": "amd64", "amd64": "amd64", "aarch64": "arm64", "arm64": "arm64"}
@@ -104,6 +106,12 @@ def _to_facts(
     reply: Mapping[str, bytes], text: Mapping[str, str], host: HostName, cid: str, masker: Masker
 ) -> HostFacts:
     numbers = dict(line.split("=", 1) for line in text["facts"].splitlines())
+    if int(text["ledger_size"]) > LEDGER_LIMIT:
+        raise PreconditionError(
+            f"the ledger of {host} is larger than {LEDGER_LIMIT >> 20} MiB",
+            host=host,
+            hint="without the whole of it `up` refuses to guess; `sealer-cloud down` still works",
+        )
     ledger = parse_ledger(reply["ledger"].decode("utf-8", "backslashreplace"), host)
     return HostFacts(
         arch=_ARCH.get(numbers["arch"], numbers["arch"][:40]),

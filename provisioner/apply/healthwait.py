@@ -17,7 +17,7 @@ FIRST_PAUSE, LONGEST_PAUSE = 0.1, 1.0
 
 async def look_once(performer: Performer, host: HostName, env: EnvItems) -> HealthReading | None:
     """One look at a host, told as an event; None where the rootfs has no health.sh. Raises HostError."""
-    result = await performer.call(host, "health", HEALTH_SECONDS, stdin=render_env(env))
+    result = await performer.call(host, "health", HEALTH_SECONDS, stdin=render_env(env), more=HEALTH_SECONDS)
     try:
         seen = read_look(parse_reply(result.stdout, host), performer.context.masker)
     except ValueError as error:

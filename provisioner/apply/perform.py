@@ -241,13 +241,17 @@ class Performer:
             last = HostError(f"the link to {host} died", host=host)
         raise last
 
-    async def call(self, host: HostName, verb: str, *args: str | int, stdin: bytes = b"") -> CommandResult:
-        """Run a short verb that may be repeated. Raises HostError also where it fails."""
+    async def call(
+        self, host: HostName, verb: str, *args: str | int, stdin: bytes = b"", more: float = 0.0
+    ) -> CommandResult:
+        """Run a verb that may be repeated and may take `more` seconds than a short one. Raises HostError also if it fails."""
         words = host_argv(self.context.paths, verb, *args)
-        result = await self.repeatable(host, self._short(words, stdin))
+        limit = self.context.patience.command + more
+        result = await self.repeatable(host, self._short(words, stdin, timeout=limit))
         if not result.ok:
             why = _FAULTS.get(result.rc or 0, f"exit status {result.rc}")
-            raise HostError(f"{verb} on {host}: {why}", host=host, evidence=to_text(result.stderr[:2000]))
+            said = to_text(self.context.masker.mask(result.stderr[:2000]))
+            raise HostError(f"{verb} on {host}: {why}", host=host, evidence=said)
         return result
 
     async def _rejoin(self, host: HostName) -> None:

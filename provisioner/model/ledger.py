@@ -114,10 +114,9 @@ def _parse_line(line: str, number: int, host: str) -> LedgerEntry:
         raise PreconditionError(f"{where} is no JSON", host=host, hint=_EDITED) from error
     version = raw.get("v") if isinstance(raw, dict) else None
     kind = raw.get("kind") if isinstance(raw, dict) else None
-    known = {k.value for k in StepKind}
-    if version != LEDGER_VERSION or kind not in known:
+    if _is_newer(version, kind):
         raise PreconditionError(
-            f"{where} was written by a newer sealer-cloud (v {version!r}, kind {kind!r})",
+            f"{where} was written by a newer sealer-cloud (v {version!s:.20}, kind {kind!r:.40})",
             host=host,
             hint="use the newer version; nothing was changed",
         )
@@ -126,6 +125,13 @@ def _parse_line(line: str, number: int, host: str) -> LedgerEntry:
     except ValidationError as error:
         what = f"{where} is no ledger entry: {error.errors()[0]['msg']}"
         raise PreconditionError(what, host=host, hint=_EDITED) from error
+
+
+def _is_newer(version: object, kind: object) -> bool:
+    """True for what a later version may write; anything of another type was written by none."""
+    if not isinstance(version, int):
+        return False
+    return version != LEDGER_VERSION or (isinstance(kind, str) and kind not in {k.value for k in StepKind})
 
 
 def canonical(value: object) -> bytes:

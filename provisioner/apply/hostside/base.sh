@@ -38,12 +38,13 @@ die() {
 # reply is never taken for a whole one.
 begin() { printf '\n@@sealer-1\n'; }
 emit() { printf '@%s %d\n%s\n' "$1" "${#2}" "$2"; }
+# NAME FILE LIMIT: nothing of a file that is larger; a part of it would look like the whole.
 emit_file() {
   emit_size=0
   if [ -f "$2" ] && [ ! -L "$2" ]; then
     emit_size=$(wc -c <"$2")
     emit_size=$((emit_size))
-    [ "$emit_size" -le "$3" ] || emit_size=$3
+    [ "$emit_size" -le "$3" ] || emit_size=0
   fi
   printf '@%s %d\n' "$1" "$emit_size"
   [ "$emit_size" -eq 0 ] || head -c "$emit_size" "$2"

@@ -54,6 +54,10 @@ open_runs() {
   set -f
 }
 
+size_of() {
+  if [ -f "$1" ]; then echo "$(($(wc -c <"$1")))"; else echo 0; fi
+}
+
 # SECONDS COMMANDS...: SECONDS 0 leaves health out. stdin: env text for health.sh. Writes nothing anywhere.
 verb_read() {
   env_text=$(cat)
@@ -74,6 +78,7 @@ verb_read() {
   emit laid "$(laid)"
   emit current "$(readlink "$rootfs" 2>/dev/null)"
   emit open_runs "$(open_runs)"
+  emit ledger_size "$(size_of "$ledger")"
   emit_file ledger "$ledger" "$LEDGER_LIMIT"
   emit_file outputs "$state/outputs" "$OUTPUT_LIMIT"
   [ "$seconds" -eq 0 ] || ask_health "$seconds"

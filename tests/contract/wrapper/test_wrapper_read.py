@@ -98,7 +98,7 @@ async def test_look_after_its_limit_is_answered_whoever_holds_the_output(rig: Ri
 
 async def test_health_with_more_env_than_one_word_takes(rig: Rig) -> None:
     await started(rig, 'echo "${#A} ${#B} ${#C}"; read -r x; echo "stdin $?" >&2')
-    health = (await rig.facts({name: "x'" * 40_000 for name in "ABC"})).health
+    health = (await rig.facts(dict.fromkeys("ABC", "x'" * 40000))).health
     assert health is not None
     assert (health.rc, health.line) == (0, "80000 80000 80000")
 
@@ -149,13 +149,25 @@ async def test_link_that_points_elsewhere_is_no_digest(rig: Rig) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["{}\n", "no json\n", '{"v":2}\n', '{"v":1,"kind":"dance"}\n', "[" * 5000 + "\n", "\x00\n"],
+    [
+        *("{}\n", "no json\n", '{"v":2}\n', '{"v":1,"kind":"dance"}\n', "[" * 5000 + "\n", "\x00\n"),
+        *('{"v":1,"kind":[]}\n', '{"v":{},"kind":{}}\n', '{"v":true,"kind":"init"}\n', '[{"v":1}]\n', "null\n"),
+    ],
 )
 async def test_newer_or_broken_ledger_is_refused(rig: Rig, text: str) -> None:
     rig.host.state(PATHS).mkdir(parents=True)
     rig.host.state(PATHS, "ledger.jsonl").write_text(text)
     with pytest.raises(PreconditionError):
         await rig.facts()
+
+
+async def test_ledger_that_is_too_large_is_refused_not_cut(rig: Rig) -> None:
+    await started(rig, "echo fine")
+    ledger = rig.host.state(PATHS, "ledger.jsonl")
+    ledger.write_text(ledger.read_text() * 20_000)
+    with pytest.raises(PreconditionError, match="the ledger of m1 is larger than 8 MiB") as caught:
+        await rig.facts()
+    assert caught.value.exit_code == 12
 
 
 async def test_wanted_commands_are_looked_for(rig: Rig) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from provisioner.apply.context import Patience
 from provisioner.apply.facts import HOST_TOOLS
 from provisioner.apply.preflight import Requires, check_all, check_host, parse_requires
 from provisioner.errors import ImageError, PreconditionError, UsageError
@@ -133,3 +134,10 @@ async def test_foreign_host_is_left_as_it_was(tmp_path: Path) -> None:
         await cluster.up()
     assert not cluster.fakes["m1"].at(PATHS.base).exists()
     cluster.close()
+
+
+async def test_preflight_script_has_its_whole_time(cluster: Cluster) -> None:
+    cluster.files = {**SCRIPTS, "scripts/preflight.sh": b"#!/bin/sh\nsleep 2\necho slow disk\nexit 1\n"}
+    cluster.patience = Patience(command=1)
+    with pytest.raises(PreconditionError, match="slow disk"):
+        await cluster.up()
