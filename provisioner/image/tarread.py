@@ -252,11 +252,13 @@ def _name(block: bytes) -> bytes:
 
 @lru_cache(maxsize=4096)  # modes and owners are the same few fields over and over
 def _octal(field: bytes) -> int | None:
-    digits = field.strip(b" \0")
+    """Octal digits up to the first NUL; None where more than blanks follow it, as some readers would go on there."""
+    head, _, rest = field.partition(b"\0")
+    digits = head.strip(b" ")
+    if rest.strip(b" \0") or digits.strip(b"01234567"):
+        return None
     if not digits:
         return 0
-    if digits.strip(b"01234567"):
-        return None
     return int(digits, 8)
 
 

@@ -152,6 +152,7 @@ REFUSED = {
     "cut in a body": Member(b"a", b"x" * 2000).to_bytes()[:1024],
     "cut in the padding": Member(b"a", b"x").to_bytes()[:513],
     "bytes after the end mark": END + Member(b"b").to_bytes(),
+    "size behind a NUL": Member(b"a", b"body", raw_size=b"\0%010o\0" % 4),
     "noise": b"\x01" * 512,
 }
 
