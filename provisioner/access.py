@@ -10,7 +10,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from provisioner import stage2
-from provisioner.apply.facts import Reading, parse_outputs, show_outputs
+from provisioner.apply.facts import Reading, masker_of
+from provisioner.apply.outputs import merge_outputs, show_outputs
 from provisioner.errors import AccessError, DeadlineError, HostError, ImageError, PreconditionError, UsageError
 from provisioner.events import Warned
 from provisioner.files import atomic_write, private_folder
@@ -67,7 +68,7 @@ async def status(world: World, name: ClusterName) -> StatusReport:
         provider=accepted.provider,
         phase=_phase(stored, rows, locked=lock is not None, starts=_has_start(world, accepted)),
         hosts=rows,
-        outputs=show_outputs(_outputs(inventory, facts)),
+        outputs=show_outputs(merge_outputs(inventory.hosts, facts), masker_of(reading)),
         expires_at=accepted.expires_at,
         lock=lock,
     )
@@ -124,6 +125,7 @@ def ssh_argv(world: World, name: ClusterName, host: str) -> list[str]:
     _write_if_new(identity, keys.login_private.reveal())
     _write_if_new(known, known_hosts_text(inventory.hosts))
     options = {
+        "IdentityFile": _quoted(identity),
         "UserKnownHostsFile": _quoted(known),
         "GlobalKnownHostsFile": "/dev/null",
         "StrictHostKeyChecking": "yes",
@@ -138,8 +140,6 @@ def ssh_argv(world: World, name: ClusterName, host: str) -> list[str]:
         program,
         "-F",
         "none",
-        "-i",
-        _percents(identity),
         "-p",
         str(target.port),
         *words,
@@ -147,14 +147,9 @@ def ssh_argv(world: World, name: ClusterName, host: str) -> list[str]:
     ]
 
 
-def _percents(path: Path) -> str:
-    """The path as ssh reads it: a percent sign would begin one of its tokens."""
-    return str(path).replace("%", "%%")
-
-
 def _quoted(path: Path) -> str:
-    """The same for an option that holds a list of paths."""
-    escaped = _percents(path).replace("\\", "\\\\").replace('"', '\\"')
+    """The path as an option of ssh holds it: quoted, and a percent sign would begin one of its tokens."""
+    escaped = str(path).replace("%", "%%").replace("\\", "\\\\").replace('"', '\\"')
     return f'"{escaped}"'
 
 
@@ -222,11 +217,3 @@ def _phase(stored: StackState, rows: tuple[HostStatus, ...], *, locked: bool, st
     if stored.pending or not rows or any(row.state in unstarted for row in rows):
         return "incomplete"
     return "ready" if all(r.state in {"healthy", "laid"} for r in rows) else "degraded"
-
-
-def _outputs(inventory: Inventory, facts: FactMap) -> dict[str, Value]:
-    for host in inventory.hosts:
-        seen = facts.get(host.name)
-        if is_master(host.roles) and isinstance(seen, HostFacts) and seen.outputs:
-            return parse_outputs(seen.outputs)
-    return {}

@@ -65,7 +65,7 @@ def run_inspect(session: Session, reference: str) -> int:
 
 def run_remove(session: Session, reference: str, *, force: bool) -> int:
     """`image rm`. Raises UsageError (3) for an image that a cluster runs, unless `force`."""
-    in_use = frozenset() if force else _running(session)
+    in_use = {} if force else _running(session)
     removed = open_images(session.settings).remove(reference, in_use, force=force)
     screen = session.screen
     if screen.look.machine:
@@ -96,11 +96,11 @@ def _build(view: View, request: BuildRequest, store: ImageStore) -> PinnedImage:
     return image
 
 
-def _running(session: Session) -> frozenset[Digest]:
-    """Digests that clusters of this state folder run."""
+def _running(session: Session) -> dict[Digest, str]:
+    """Digests that clusters of this state folder run, with the names of those."""
     engine = build_world(session.settings, ignore, Stop()).engine
     states = (engine.stored(name) for name in engine.names())
-    return frozenset(Digest(s.accepted.image.digest) for s in states if s and s.accepted)
+    return {Digest(s.accepted.image.digest): s.cluster for s in states if s and s.accepted}
 
 
 def _epoch(session: Session) -> int:

@@ -146,20 +146,20 @@ class ImageStore:
             self._write(index.add(rows, target, row.descriptor))
         return self.resolve(new)
 
-    def remove(self, reference: str, in_use: frozenset[Digest] = frozenset(), *, force: bool = False) -> Removed:
+    def remove(self, reference: str, in_use: Mapping[Digest, str] | None = None, *, force: bool = False) -> Removed:
         """Take one name away, and the image with it if that was its last; blobs that others share stay.
 
-        Raises UsageError when a cluster runs the image (`in_use`) and it would go, unless `force`.
+        Raises UsageError when a cluster runs the image (`in_use`: its name by digest) and it would go, unless `force`.
         """
         ref = parse_reference(reference)
         with self._changing() as rows:
             row = index.find(rows, ref)
             left = index.drop(rows, row)
             gone = all(other.digest != row.digest for other in left)
-            if gone and not force and in_use & self._manifests(row):
-                raise UsageError(
-                    f"image {row.name} runs in a cluster", hint="take the cluster down first, or use --force"
-                )
+            running = sorted({(in_use or {})[digest] for digest in self._manifests(row) & (in_use or {}).keys()})
+            if gone and not force and running:
+                what = f"image {row.name} runs in the cluster {', '.join(running)}"
+                raise UsageError(what, hint="take the cluster down first, or use --force")
             self._write(left)
             freed = self._collect(left)
         if gone:

@@ -98,7 +98,7 @@ def test_words(reader: Product, code: int, words: tuple[str, ...], said: tuple[s
         assert answer.rc == code
         assert all(word in answer.err for word in said)
     assert_nothing_made(reader)
-    assert look(tiny.NOBODY) == before
+    tiny.nothing_left(tiny.NOBODY, before)
 
 
 def assert_nothing_made(user: Product) -> None:
@@ -209,7 +209,7 @@ def newcomer(tmp_path: Path, tiny_home: Path) -> Iterator[Product]:
     shutil.copytree(tiny_home / "data", tmp_path / "data")
     user = Product(tmp_path, {"SEALER_CLOUD_NAME": NAME}, cluster=NAME)
     yield user
-    assert look(tiny.NOBODY) == before
+    tiny.nothing_left(tiny.NOBODY, before)
     assert_nothing_made(user)
 
 

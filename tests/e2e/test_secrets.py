@@ -100,7 +100,7 @@ def careless(tmp_path_factory: pytest.TempPathFactory, sampler: Sampler) -> Iter
     tiny.build(user, "careless:v1", FILES, "CMD bin/cmd.sh")
     yield user, life(user)
     user.run("down", name, "--provider", "local", "--yes")
-    assert look(user.cid) == before
+    tiny.nothing_left(user.cid, before)
 
 
 def own_cache(home: Path) -> Path:

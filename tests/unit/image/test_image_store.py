@@ -232,7 +232,7 @@ def test_shared_blobs_stay(images: ImageStore, build: Build) -> None:
 def test_one_of_two_names_takes_nothing_else_away(images: ImageStore, build: Build) -> None:
     build("app:v1", shared="s", own="o")
     images.tag("app:v1", "app:v2")
-    removed = images.remove("app:v1", frozenset({images.resolve("app:v2").digest}))
+    removed = images.remove("app:v1", {images.resolve("app:v2").digest: "one"})
     assert (removed.gone, removed.freed) == (False, 0)
     assert [row.tag for row in images.list()] == ["v2"]
 
@@ -240,10 +240,10 @@ def test_one_of_two_names_takes_nothing_else_away(images: ImageStore, build: Bui
 def test_an_image_that_runs_is_protected(images: ImageStore, build: Build) -> None:
     image = build("app:v1", shared="s", own="o")
     with pytest.raises(UsageError, match="runs in a cluster") as caught:
-        images.remove("app:v1", frozenset({image.digest}))
+        images.remove("app:v1", {image.digest: "one"})
     assert caught.value.exit_code == 3
     assert images.resolve("app:v1") == image
-    assert images.remove("app:v1", frozenset({image.digest}), force=True).gone
+    assert images.remove("app:v1", {image.digest: "one"}, force=True).gone
 
 
 def test_a_damaged_image_can_be_removed_and_endangers_no_other(images: ImageStore, build: Build) -> None:
@@ -395,7 +395,7 @@ def test_several_platforms_are_chosen_by_architecture(tmp_path: Path) -> None:
     with pytest.raises(ImageError, match="exactly one"):
         ImageStore(tmp_path / "images").resolve("app:v1")
     with pytest.raises(UsageError, match="runs in a cluster"):
-        images.remove("app:v1", frozenset({image.digest}))
+        images.remove("app:v1", {image.digest: "one"})
 
 
 # Changing
