@@ -239,7 +239,7 @@ def test_one_of_two_names_takes_nothing_else_away(images: ImageStore, build: Bui
 
 def test_an_image_that_runs_is_protected(images: ImageStore, build: Build) -> None:
     image = build("app:v1", shared="s", own="o")
-    with pytest.raises(UsageError, match="runs in a cluster") as caught:
+    with pytest.raises(UsageError, match="runs in the cluster one") as caught:
         images.remove("app:v1", {image.digest: "one"})
     assert caught.value.exit_code == 3
     assert images.resolve("app:v1") == image
@@ -394,7 +394,7 @@ def test_several_platforms_are_chosen_by_architecture(tmp_path: Path) -> None:
         ImageStore(tmp_path / "images", arch="riscv64").resolve("app:v1")
     with pytest.raises(ImageError, match="exactly one"):
         ImageStore(tmp_path / "images").resolve("app:v1")
-    with pytest.raises(UsageError, match="runs in a cluster"):
+    with pytest.raises(UsageError, match="runs in the cluster one"):
         images.remove("app:v1", {image.digest: "one"})
 
 
