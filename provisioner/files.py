@@ -2,24 +2,32 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
+import fcntl
 import os
+import re
 import secrets
 from pathlib import Path
+from typing import BinaryIO
 
 from provisioner.errors import PreconditionError
+
+_TEMPORARY = re.compile(r"\..+\.[0-9a-f]{12}\.tmp", re.DOTALL)
 
 
 def atomic_write(path: Path, data: bytes, *, mode: int = 0o600) -> None:
     """Write `data` to `path`: the old file or the new one, never a torn one, even after a power loss.
 
-    The temporary file lies in the same folder and has its mode before it has its name. Raises PreconditionError when
-    the disk is full or the folder cannot be written; the old file then stands untouched.
+    The temporary file lies in the same folder and has its mode before it has its name; after a kill `remove_stale`
+    finds it. Raises PreconditionError when the disk is full or the folder cannot be written; the old file then stands
+    untouched.
     """
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(6)}.tmp")
     try:
-        _write_synced(temporary, data, mode)
-        temporary.replace(path)
+        with _open_new(temporary, mode) as file:
+            _write_synced(file, data)
+            temporary.replace(path)  # while it is held: `remove_stale` takes what nobody holds
         _sync_folder(path.parent)
     except OSError as error:
         temporary.unlink(missing_ok=True)
@@ -59,15 +67,52 @@ def _make_private(path: Path) -> None:
         path.mkdir(mode=0o700, exist_ok=True)
 
 
-def _write_synced(path: Path, data: bytes, mode: int) -> None:
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
-    with os.fdopen(descriptor, "wb") as file:
-        os.fchmod(file.fileno(), mode)  # the umask may have taken bits away
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-        if os.fstat(file.fileno()).st_size != len(data):
-            raise OSError(errno.EIO, "short write")
+def remove_stale(folder: Path) -> tuple[str, ...]:
+    """Remove what killed writers left in a folder: temporary files of `atomic_write` that no process holds; names them.
+
+    Idempotent; what cannot be looked at or removed stays.
+    """
+    found = (p for p in sorted(folder.glob(".*.tmp")) if _TEMPORARY.fullmatch(p.name))
+    return tuple(p.name for p in found if _remove_unheld(p))
+
+
+def _remove_unheld(path: Path) -> bool:
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        path.unlink()
+    except OSError:  # its writer lives, or has just given it its name
+        return False
+    finally:
+        os.close(descriptor)
+    return True
+
+
+def _open_new(path: Path, mode: int) -> BinaryIO:
+    """A new file, held by a lock until it is closed, however its process ends."""
+    while True:
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
+        try:
+            with contextlib.suppress(OSError):  # a file system without locks: nothing is swept there either
+                fcntl.flock(descriptor, fcntl.LOCK_EX)
+            os.fchmod(descriptor, mode)  # the umask may have taken bits away
+            if path.exists():
+                return os.fdopen(descriptor, "wb")
+        except BaseException:
+            os.close(descriptor)
+            raise
+        os.close(descriptor)  # `remove_stale` came between its name and its lock
+
+
+def _write_synced(file: BinaryIO, data: bytes) -> None:
+    file.write(data)
+    file.flush()
+    os.fsync(file.fileno())
+    if os.fstat(file.fileno()).st_size != len(data):
+        raise OSError(errno.EIO, "short write")
 
 
 def require_space(folder: Path, least: int) -> None:

@@ -170,16 +170,18 @@ def new_passphrase(path: Path) -> Path:
 
     Two first runs at once must not each use another one: a stack would be locked for ever.
     """
-    mine = path.with_name(f".{path.name}.{secrets.token_hex(6)}")
+    mine = path.with_name(f".{path.name}.{secrets.token_hex(6)}.tmp")
     atomic_write(mine, secrets.token_urlsafe(32).encode(), mode=0o600)
     try:
         path.hardlink_to(mine)
     except FileExistsError:
         return path
+    except FileNotFoundError:  # another run's `remove_stale` took it for a dead one's
+        return new_passphrase(path)
     except OSError as error:
         raise PreconditionError(f"cannot write {path}: {error.strerror}") from error
     finally:
-        mine.unlink()
+        mine.unlink(missing_ok=True)
     return path
 
 

@@ -22,7 +22,14 @@ from provisioner.infra.processes import Child
 from provisioner.infra.recovery import clear_dead_locks, end_orphans
 from provisioner.infra.runner import forward, run_bounded
 from provisioner.infra.statefile import INTENT, Deployment, parse_deployment, to_state, without_pending_creates
-from provisioner.infra.workdir import WorkDir, plugin_command, sweep_throwaways, throwaway
+from provisioner.infra.workdir import (
+    WorkDir,
+    engine_environment,
+    plugin_command,
+    sweep_half_written,
+    sweep_throwaways,
+    throwaway,
+)
 from provisioner.model.driver import Program
 from provisioner.model.engine import Destroyed, Previewed, StackState
 from provisioner.model.hosts import ClusterKeys, StackOutputs
@@ -76,7 +83,10 @@ class PulumiEngine:
         cached = read_keys(folder, state.cid)
         if cached:
             return cached
-        exported = await self._plain(cluster, "stack", "export", "--show-secrets")
+        with throwaway(
+            self._settings
+        ) as work:  # a run may be under way in the cluster's own: its processes are not ours
+            exported = await self._plain_in(work, cluster, "stack", "export", "--show-secrets")
         intent = next((r for r in parse_deployment(exported, cluster).resources if r["type"] == INTENT), None)
         if intent is None:
             return None
@@ -90,6 +100,7 @@ class PulumiEngine:
         folder = cluster_folder(self._settings, cluster)
         notes = [*await asyncio.to_thread(end_orphans, folder / "run")]
         notes += await asyncio.to_thread(sweep_throwaways, self._settings)
+        notes += sweep_half_written(self._settings, folder)
         notes += clear_dead_locks(self._files(), cluster)
         deployment = self._files().read(cluster) if state else None
         if deployment and any(str(p["type"]) == "creating" for p in deployment.pending):
@@ -186,10 +197,13 @@ class PulumiEngine:
         )
 
     async def _plain(self, cluster: ClusterName, *args: str) -> bytes:
-        """One CLI command on an existing stack."""
+        """One CLI command on an existing stack, in the cluster's own folder: for who holds its lock."""
         with self._work(cluster) as work:
-            run = self._run(cluster, work, self._files().read(cluster), ignore)
-            return (await self._call(run, lambda: run.plain((*args, "--stack", cluster)), SMALL_LIMIT)).encode()
+            return await self._plain_in(work, cluster, *args)
+
+    async def _plain_in(self, work: WorkDir, cluster: ClusterName, *args: str) -> bytes:
+        run = self._run(cluster, work, self._files().read(cluster), ignore)
+        return (await self._call(run, lambda: run.plain((*args, "--stack", cluster)), SMALL_LIMIT)).encode()
 
     @contextlib.contextmanager
     def _work(self, cluster: ClusterName) -> Iterator[WorkDir]:
@@ -221,7 +235,7 @@ class PulumiEngine:
             version=engine.version,
             work_dir=work.path,
             run_dir=work.run,
-            environ=self._settings.environ,
+            environ=engine_environment(self._settings.environ),
             extra=extra,
             child=Child(),
             seen=Seen(forward(events)),

@@ -7,11 +7,11 @@ import json
 import secrets
 import shlex
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from provisioner.files import atomic_write, private_folder
+from provisioner.files import atomic_write, private_folder, remove_stale
 from provisioner.infra.backend import Backend
 from provisioner.infra.processes import Recorded, boot_id, drop_dead_records, end_recorded, is_alive, this_process
 from provisioner.model.ids import PROJECT, ClusterName
@@ -26,6 +26,24 @@ _ENVIRONMENT = {
     "PULUMI_DISABLE_REGISTRY_RESOLVE": "true",
     "PULUMI_SUPPRESS_NEO_LINK": "true",
 }
+
+
+_KEPT = frozenset(
+    {
+        "PULUMI_ACCESS_TOKEN",
+        "PULUMI_BACKEND_URL",
+        "PULUMI_CONFIG_PASSPHRASE",
+        "PULUMI_CONFIG_PASSPHRASE_FILE",
+        "PULUMI_HOME",
+    }
+)
+"""Where state lies and what opens it: that is the user's. All other settings of the user's shell are for the user's own
+stacks: some (another layout of the backend, no checkpoints between steps) would break what we rely on."""
+
+
+def engine_environment(environ: Mapping[str, str]) -> dict[str, str]:
+    """The user's environment as engine processes get it, before ours is added."""
+    return {name: text for name, text in environ.items() if not name.startswith("PULUMI_") or name in _KEPT}
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +97,10 @@ def plugin_command() -> tuple[str, ...]:
 
 @contextlib.contextmanager
 def throwaway(settings: Settings) -> Iterator[WorkDir]:
-    """A private work folder that is gone afterwards; after a kill the next `sweep_throwaways` finds it."""
+    """A private folder (0700) that is gone afterwards; after a kill the next `sweep_throwaways` finds it.
+
+    For the engine's work and for anything else that is large or must not stay: archives on their way to hosts.
+    """
     parent = settings.state_dir / "tmp"
     me = this_process()
     path = private_folder(parent / f"{me.pid}-{me.start}-{secrets.token_hex(4)}")
@@ -102,10 +123,17 @@ def sweep_throwaways(settings: Settings) -> tuple[str, ...]:
             continue
         ended = end_recorded(path / "run")
         shutil.rmtree(path, ignore_errors=True)
-        notes.append(f"removed the unfinished preview of pid {pid}" + _ended_note(ended))
+        notes.append(f"removed temporary files of pid {pid}, which is dead" + _ended_note(ended))
     with contextlib.suppress(OSError):
         parent.rmdir()
-    return tuple(notes)
+    return tuple(dict.fromkeys(notes))
+
+
+def sweep_half_written(settings: Settings, folder: Path) -> tuple[str, ...]:
+    """Remove the half-written files that killed runs left beside the passphrase and in a cluster's folder."""
+    places = (settings.state_dir, folder, *(folder / name for name in ("bin", "run", "ssh")))
+    found = [name for place in places for name in remove_stale(place)]
+    return (f"removed half-written files of a killed run: {', '.join(found)}",) if found else ()
 
 
 def _owner(path: Path, pid: int, start: int) -> Recorded:

@@ -207,6 +207,14 @@ class RealRig:
             await asyncio.sleep(0.05)
         raise AssertionError(f"{line!r} never came: {self.calls()}")
 
+    async def until_run(self, word):
+        """Wait until an engine was started with that word."""
+        for _ in range(3000):
+            if self.argv_log.exists() and word in self.argv_log.read_text().split():
+                return
+            await asyncio.sleep(0.01)
+        raise AssertionError(f"no engine ran with {word!r}")
+
     def running(self):
         """Pids of living processes that belong to this rig: their environment names its folder."""
         mark = f"TINY_ROOT={self.tiny}\0".encode()

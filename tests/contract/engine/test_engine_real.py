@@ -23,6 +23,7 @@ from provisioner.errors import (
 )
 from provisioner.events import ignore
 from provisioner.infra.pulumi_engine import PulumiEngine
+from provisioner.stop import Stop
 from tests.contract.engine.rigs import CID, CLUSTER, PINNED_ENGINE, TINY, RealRig
 
 pytestmark = [
@@ -239,7 +240,7 @@ async def test_a_preview_left_by_a_dead_run_is_swept(rig):
     await up(rig, "m1")
     stale = rig.settings.state_dir / "tmp" / "999999-1-dead"
     (stale / "backend").mkdir(parents=True)
-    assert await rig.engine.repair(CLUSTER) == ("removed the unfinished preview of pid 999999",)
+    assert await rig.engine.repair(CLUSTER) == ("removed temporary files of pid 999999, which is dead",)
     assert not (rig.settings.state_dir / "tmp").exists()
 
 
@@ -252,6 +253,37 @@ async def test_another_passphrase_is_exit_5_and_changes_nothing(rig):
             await call
         assert "PULUMI_CONFIG_PASSPHRASE" in caught.value.hint
     assert tree(rig.settings.state_dir / "backend") == before
+
+
+async def test_settings_for_the_users_own_stacks_do_not_reach_the_engine(tmp_path):
+    theirs = {"PULUMI_DIY_BACKEND_LEGACY_LAYOUT": "true", "PULUMI_EXPERIMENTAL": "1", "PULUMI_SKIP_CHECKPOINTS": "true"}
+    rig = RealRig(tmp_path, **theirs)
+    release = rig.hold("create", "m1")
+    run = asyncio.create_task(up(rig, "m1"))
+    await rig.until_called("create m1")
+    assert rig.engine.stored(CLUSTER).cid == CID  # written between the steps
+    release()
+    await run
+    assert not (await preview(rig, "m1")).plan.changes
+
+
+async def test_asking_for_keys_leaves_a_run_that_is_under_way_alone(rig):
+    """`status` during a first `up`, interrupted twice: it ends its own engine and nobody else's."""
+    release = rig.hold("create", "m1")
+    run = asyncio.create_task(up(rig, "m1"))
+    await rig.until_called("create m1")
+    before = tree(rig.folder)
+    looker = PulumiEngine(rig.settings, Stop(), plugin=(sys.executable, "-P", str(TINY)))
+    asked = asyncio.create_task(looker.keys(CLUSTER))
+    await rig.until_run("export")
+    asked.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await asked
+    assert not (rig.settings.state_dir / "tmp").exists()
+    assert tree(rig.folder) == before
+    keys = await looker.keys(CLUSTER)
+    release()
+    assert (await run).keys == keys
 
 
 async def test_a_lost_passphrase_is_never_replaced_by_a_new_one(rig):

@@ -28,7 +28,14 @@ from provisioner.infra.processes import (
     this_process,
 )
 from provisioner.infra.recovery import clear_dead_locks
-from provisioner.infra.workdir import WorkDir, plugin_command, sweep_throwaways, throwaway
+from provisioner.infra.workdir import (
+    WorkDir,
+    engine_environment,
+    plugin_command,
+    sweep_half_written,
+    sweep_throwaways,
+    throwaway,
+)
 from provisioner.model.ids import ClusterName, RunId
 from provisioner.settings import load_settings
 
@@ -349,8 +356,31 @@ def test_throwaways_of_the_dead_are_swept_with_their_processes(settings):
     orphan = sleeper(stale / "run")
     notes = sweep_throwaways(settings)
     assert orphan.wait(5) < 0
-    assert notes == (f"removed the unfinished preview of pid {me.pid} and ended its processes {orphan.pid}",)
+    assert notes == (f"removed temporary files of pid {me.pid}, which is dead and ended its processes {orphan.pid}",)
     assert not (settings.state_dir / "tmp").exists()
+
+
+def test_several_throwaways_of_one_dead_run_are_told_once(settings):
+    for end in ("a", "b"):
+        (settings.state_dir / "tmp" / f"{this_process().pid}-1-{end}").mkdir(parents=True)
+    assert sweep_throwaways(settings) == (f"removed temporary files of pid {this_process().pid}, which is dead",)
+
+
+def test_half_written_files_of_killed_runs_go(settings):
+    folder = cluster_folder(settings, NAME)
+    left = [folder / "ssh" / ".id_ed25519.0123456789ab.tmp", settings.state_dir / ".passphrase.0123456789ab.tmp"]
+    for path in left:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    [note] = sweep_half_written(settings, folder)
+    assert all(path.name in note and not path.exists() for path in left)
+    assert sweep_half_written(settings, folder) == ()
+
+
+def test_the_engine_gets_the_users_environment_without_settings_for_the_users_own_stacks():
+    kept = {"PATH": "/bin", "HTTPS_PROXY": "x", "PULUMI_CONFIG_PASSPHRASE": "p", "PULUMI_BACKEND_URL": "file:///x"}
+    dropped = {"PULUMI_DIY_BACKEND_LEGACY_LAYOUT": "true", "PULUMI_SKIP_CHECKPOINTS": "true", "PULUMI_PARALLEL": "1"}
+    assert engine_environment({**kept, **dropped}) == kept
 
 
 def test_a_work_folder_is_written_once_and_starts_our_plugin(tmp_path):
