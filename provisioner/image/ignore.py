@@ -69,7 +69,9 @@ def glob_regex(part: str) -> str:
 
 
 def _class(inside: str) -> str:
-    """A character class; a range that runs backwards would not compile, so it is taken letter by letter."""
+    """A character class; what runs backwards would not compile and `--` would warn: they are taken letter by letter."""
+    if "--" in inside:
+        return re.escape(inside)
     ranged = "".join(char if char == "-" else re.escape(char) for char in inside)
     try:
         re.compile(f"[{ranged}]")

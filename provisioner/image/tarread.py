@@ -20,6 +20,8 @@ CHUNK = 1 << 20
 _ZERO = bytes(BLOCK)
 _SIGN = 0x80
 _DIGITS = 20
+_NUMBERS = tuple(slice(a, b) for a, b in ((100, 108), (108, 116), (116, 124), (136, 148), (329, 337), (337, 345)))
+"""Mode, owner, group, time and device: other readers stumble over them even where we need none."""
 _CHECKSUM = slice(148, 156)
 _EXTENSIONS = frozenset(b"xgLK")
 _KINDS = {0: "file", ord("0"): "file", ord("7"): "file", ord("1"): "link", ord("2"): "symlink", ord("5"): "dir"}
@@ -66,6 +68,8 @@ class TarReader:
         extra: dict[bytes, bytes] = {}
         while (block := self._next_block()) is not None:
             self._check_sum(block)
+            if any(not block[part][0] & _SIGN and _octal(block[part]) is None for part in _NUMBERS):
+                raise self._wrong("a number in a header is malformed")
             flag = block[156]
             if flag in _EXTENSIONS:
                 self._extend(extra, block, flag)

@@ -21,6 +21,7 @@ from provisioner.image.ignore import parse_ignore
         ("[^a-c].x", ["d.x"], ["a.x"]),
         ("[!a].x", ["d.x"], ["a.x"]),
         ("[z-a]", ["z", "a", "-"], ["m"]),
+        ("[a--]", ["a", "-"], ["b"]),
         ("a[", ["a["], ["a"]),
         ("a\\*", ["a*"], ["ab"]),
         ("a.b+(c)", ["a.b+(c)"], ["aXb+(c)"]),
@@ -33,6 +34,7 @@ from provisioner.image.ignore import parse_ignore
         (".", [], ["a"]),
     ],
 )
+@pytest.mark.filterwarnings("error")
 def test_docker_rules(patterns: str, ignored: list[str], kept: list[str]) -> None:
     ignore = parse_ignore(patterns, ".dockerignore")
     assert [path for path in ignored if not ignore.ignores(path)] == []
