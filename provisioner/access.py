@@ -18,8 +18,7 @@ from provisioner.files import atomic_write, private_folder
 from provisioner.infra.locks import cluster_folder, holder
 from provisioner.model.accepted import Accepted
 from provisioner.model.engine import StackState
-from provisioner.model.facts import FactMap, HostFacts
-from provisioner.model.hosts import ClusterKeys, Inventory, InventoryHost, is_master
+from provisioner.model.hosts import ClusterKeys, Inventory, InventoryHost
 from provisioner.model.ids import ClusterId, ClusterName, HostName
 from provisioner.model.images import PinnedImage
 from provisioner.model.report import HostStatus, ListRow, StatusReport

@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 
 from provisioner import stage2
+from provisioner.apply.outputs import merge_outputs, show_outputs
 from provisioner.apply.plan import plan_apply
 from provisioner.draft import Draft, Wish, deleted_hosts, env_source, is_another, reading_for
 from provisioner.errors import (
@@ -229,4 +230,6 @@ def to_report(world: World, draft: Draft, inventory: Inventory, report: ApplyRep
 def seen_health(draft: Draft) -> ApplyReport:
     """What the one read said, for a run that had nothing to do."""
     facts = {name: found for name, found in draft.inputs.facts.items() if isinstance(found, HostFacts)}
-    return ApplyReport(health={name: found.health for name, found in facts.items() if found.health is not None})
+    health = {name: found.health for name, found in facts.items() if found.health is not None}
+    outputs = merge_outputs(draft.hosts.inventory.hosts, facts)
+    return ApplyReport(health=health, outputs=show_outputs(outputs, draft.context.masker))

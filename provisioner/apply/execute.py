@@ -9,22 +9,30 @@ A step that fails lets the other hosts end that step; then nobody goes on.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections import defaultdict
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 
 from provisioner.apply.context import RunContext
-from provisioner.apply.facts import parse_outputs, show_outputs
 from provisioner.apply.healthwait import wait_health
+from provisioner.apply.outputs import (
+    decode_outputs,
+    merge_outputs,
+    outputs_of,
+    parse_outputs,
+    render_outputs,
+    show_outputs,
+)
 from provisioner.apply.perform import Performer
 from provisioner.apply.progress import Progressing, explain
 from provisioner.apply.wire import scope_of, step_fields, step_key
 from provisioner.errors import HostError, PreconditionError, SealerError, worst_of
 from provisioner.events import Phase, StepDone, StepStarted, Warned
-from provisioner.model.facts import HealthReading, HostFacts
+from provisioner.model.facts import HealthReading
 from provisioner.model.hosts import is_master
 from provisioner.model.ids import CLUSTER_SCOPE, HostName
 from provisioner.model.plan import ApplyPlan
 from provisioner.model.report import ApplyReport, StepReport
-from provisioner.model.secret import Value
 from provisioner.model.steps import Record, RunScript, Step, StepKind
 from provisioner.transport.hostset import HostSet
 
@@ -56,7 +64,9 @@ class _Runner:
         self.context = performer.context
         self.reports: list[StepReport] = []
         self.health: dict[HostName, HealthReading] = {}
-        self.outputs = _known_outputs(self.context)
+        self.known = merge_outputs(plan.hosts, self.context.facts)
+        self.outputs = dict(self.known)
+        self.giving: dict[HostName, asyncio.Lock] = defaultdict(asyncio.Lock)
         self.progress = Progressing(self.context.clock, self.context.events)
         self.steps: tuple[Step, ...] = tuple(s for h in plan.hosts for s in h.steps)
 
@@ -72,6 +82,7 @@ class _Runner:
             await self._stage(self._standing(StepKind.RECONFIGURE), "reconfigured", self._one_by_one)
         with self.progress.phase(Phase.HEALTH, self._of(StepKind.HEALTH)) as waits:
             await self._stage(waits, "healthy", self._wait_all)
+        await self._catch_up()
         await self._stage(self._records(), "recorded", self._record_all)
         with self.progress.phase(Phase.STEPS, self._cluster_work()):
             await self._stage(self._members(), "member-removed", self._in_order)
@@ -80,7 +91,7 @@ class _Runner:
 
     def report(self) -> ApplyReport:
         """What was done and seen."""
-        shown = show_outputs(self.outputs)
+        shown = show_outputs(self.outputs, self.context.masker)
         return ApplyReport(tuple(self.reports), dict(self.health), shown, dict(self.progress.seconds))
 
     # ---- which steps -----------------------------------------------------------------------------------------------
@@ -169,8 +180,8 @@ class _Runner:
         report, outputs = await self.performer.perform(step)
         if scope_of(step.id) == CLUSTER_SCOPE:
             self.context.failpoint("cmd-done")
-            await self._share(step, outputs)
-        self.outputs.update(parse_outputs(self.context.masker.mask(outputs).decode("utf-8", "replace")))
+        await self._share(step, outputs)
+        self.outputs.update(parse_outputs(decode_outputs(outputs)))
         self.reports.append(report)
 
     async def _wait_host(self, host: HostName) -> None:
@@ -203,17 +214,39 @@ class _Runner:
         await self.performer.call(host, "record", stdin="".join(lines).encode())
 
     async def _share(self, step: Step, outputs: bytes) -> None:
-        """A cluster step is done if any master says so: the others are told, and get its outputs."""
+        """The other masters get a step's outputs; then they are told of a cluster step: it is done if any says so."""
 
         async def tell(host: HostName) -> None:
-            try:
-                await self._write_down(host, [step])
+            with self._warning(f"{step.title} is done, but {host} could not be told"):
                 if outputs:
-                    await self.performer.call(host, "outputs", stdin=outputs)
-            except HostError as error:
-                self.context.events(Warned(f"{step.title} is done, but {host} could not be told: {error.message}"))
+                    await self._give(host, outputs)
+                if scope_of(step.id) == CLUSTER_SCOPE:
+                    await self._write_down(host, [step])
 
         await _together([tell(host) for host in self._masters() if host != step.host])
+
+    async def _catch_up(self) -> None:
+        """Masters that joined, and those that a killed run did not reach, get the outputs that they lack."""
+
+        async def give(host: HostName) -> None:
+            own = outputs_of(self.context.facts, host)
+            lacks = {key: self.outputs[key] for key, value in self.known.items() if own.get(key) != value}
+            with self._warning(f"{host} could not be given the cluster's outputs"):
+                if lacks:
+                    await self._give(host, render_outputs(lacks))
+
+        await _together([give(host) for host in self._masters()])
+
+    async def _give(self, host: HostName, outputs: bytes) -> None:
+        async with self.giving[host]:  # where a host has no flock, nothing else keeps two of them apart
+            await self.performer.call(host, "outputs", len(outputs), stdin=outputs)
+
+    @contextmanager
+    def _warning(self, text: str) -> Iterator[None]:
+        try:
+            yield
+        except HostError as error:
+            self.context.events(Warned(f"{text}: {error.message}"))
 
     def _names(self) -> list[HostName]:
         return [h.name for h in self.plan.hosts]
@@ -242,8 +275,3 @@ async def _together(jobs: Sequence[Awaitable[None]]) -> None:
 
 def _is_add(step: Step) -> bool:
     return isinstance(step.action, RunScript) and step.action.args[:1] == ("add",)
-
-
-def _known_outputs(context: RunContext) -> dict[str, Value]:
-    texts = [f.outputs for f in context.facts.values() if isinstance(f, HostFacts)]
-    return {key: value for text in texts for key, value in parse_outputs(text).items()}

@@ -7,13 +7,14 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from provisioner.apply.output import Masker, last_line, to_text
+from provisioner.apply.outputs import NO_MASK, decode_outputs
 from provisioner.apply.wire import EnvItems, host_argv, parse_reply, render_env
 from provisioner.errors import DeadlineError, HostError, PreconditionError, UsageError
 from provisioner.model.facts import FactMap, HealthReading, HostFacts, OpenRun, Unreadable
 from provisioner.model.ids import Digest, HostName, parse_digest
 from provisioner.model.ledger import parse_ledger
 from provisioner.model.paths import HostPaths
-from provisioner.model.secret import Secret, Value, reveal
+from provisioner.model.secret import Secret
 from provisioner.transport.connection import CommandResult, Connection
 from provisioner.transport.hostset import HostSet
 
@@ -28,7 +29,6 @@ EXTRA_TOOLS = ("zstd", "gzip", "flock", "nproc", "python3")
 READ_LIMIT = 16 << 20
 READ_TIMEOUT = 60.0
 HEALTH_SECONDS = 10
-NO_MASK = Masker()
 LEDGER_LIMIT = 8 << 20
 """As on the host's side: what is longer is not sent."""
 PORT_LIMIT = 1 << 16
@@ -89,7 +89,7 @@ def masker_of(reading: Reading) -> Masker:
 
 
 def parse_facts(result: CommandResult, host: HostName, cid: str, masker: Masker = NO_MASK) -> HostFacts:
-    """Facts from a reply; its health line and outputs are masked. Raises as `read_facts` does."""
+    """Facts from a reply; its health line is masked, its outputs are as they are. Raises as `read_facts` does."""
     if not result.ok:
         raise HostError(
             f"{host} could not be read (exit status {result.rc})", host=host, evidence=to_text(result.stderr[:2000])
@@ -129,7 +129,7 @@ def _to_facts(
         health=read_look(reply, masker),
         open_runs=tuple(_open_run(line) for line in text["open_runs"].splitlines()),
         ledger=ledger,
-        outputs=masker.mask(reply["outputs"]).decode("utf-8", "replace"),
+        outputs=decode_outputs(reply["outputs"]),
     )
 
 
@@ -151,20 +151,3 @@ def read_look(reply: Mapping[str, bytes], masker: Masker) -> HealthReading | Non
     if "health_rc" not in reply:
         return None
     return HealthReading(int(reply["health_rc"]), last_line(masker.mask(reply["health_tail"], cut=True)))
-
-
-def parse_outputs(text: str) -> dict[str, Value]:
-    """The `key=value` lines of a cluster's outputs; `secret:` before the key makes a Secret. Later lines win."""
-    found: dict[str, Value] = {}
-    for line in text.splitlines():
-        key, equals, value = line.removeprefix("secret:").partition("=")
-        if equals and key:
-            found[key] = Secret(value) if line.startswith("secret:") else value
-    return found
-
-
-def show_outputs(outputs: Mapping[str, Value]) -> dict[str, str]:
-    """Outputs for a person or JSON: secrets as `***`."""
-    return {
-        key: "***" if isinstance(value, Secret) else to_text(reveal(value).encode()) for key, value in outputs.items()
-    }

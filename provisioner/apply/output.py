@@ -18,13 +18,18 @@ class Masker:
     """Replaces every known secret, and its base64, by `***`. Works on bytes, before anything is decoded."""
 
     def __init__(self, secrets: Iterable[Secret] = ()) -> None:
-        plain = {s.reveal().encode("utf-8", "surrogateescape") for s in secrets}
+        self._secrets = frozenset(secrets)
+        plain = {s.reveal().encode("utf-8", "surrogateescape") for s in self._secrets}
         whole = {p for p in plain if len(p) >= SHORTEST}
         lines = {line for p in whole for line in p.split(b"\n") if len(line) >= 2 * SHORTEST}
         coded = {base64.b64encode(p).rstrip(b"=") for p in whole if len(p) >= 2 * SHORTEST}
         # Longest first: a secret inside another one must not leave the rest of the longer one.
         self._needles = tuple(sorted(whole | lines | coded, key=lambda n: (-len(n), n)))
         self._pattern = re.compile(b"|".join(map(re.escape, self._needles)) or b"(?!)")
+
+    def knowing(self, more: Iterable[Secret]) -> Masker:
+        """One that masks these too."""
+        return Masker({*self._secrets, *more})
 
     def mask(self, raw: bytes, *, cut: bool = False) -> bytes:
         """The bytes without secrets. `cut`: the beginning is missing, so the end of a secret may stand first."""

@@ -11,7 +11,7 @@ from provisioner.apply.distribute import choose_codec, count_entries, link_lines
 from provisioner.apply.output import last_lines, to_text
 from provisioner.apply.wire import host_argv, parse_reply, render_env, step_fields, step_key
 from provisioner.errors import DeadlineError, HostError, HostKeyError, PreconditionError, SealerError, StepError
-from provisioner.events import BytesSent, StepDone, StepStarted
+from provisioner.events import BytesSent, StepDone, StepStarted, Warned
 from provisioner.model.facts import HostFacts
 from provisioner.model.ids import HostName, hex_of
 from provisioner.model.images import Codec
@@ -28,6 +28,7 @@ WAIT_SECONDS = 25
 """Seconds that one `wait` on a host lasts; then it is asked again, so that a dead link shows."""
 
 _FAULTS = {
+    70: "the cluster's outputs would be more than 64 KiB",
     71: "no space, or the disk cannot be written",
     72: "what arrived differs from the image",
     73: "the stream could not be unpacked",
@@ -205,6 +206,9 @@ class Performer:
         log = to_text(reply["log"])
         if reply["ended"] != b"done" or not reply.get("rc", b"").isdigit():
             raise _unknown_end(step, "the process is gone and left no exit status", tail, log)
+        if "outputs_lost" in reply:
+            text = f"the outputs of {step.title} on {step.host} are left out: all together would be more than 64 KiB"
+            self.context.events(Warned(text, hint="write less to $SEALER_OUTPUT"))
         return Ending(
             rc=int(reply["rc"]),
             tail=tail,

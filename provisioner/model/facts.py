@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from provisioner.model.ids import Digest, HostName
 from provisioner.model.ledger import Ledger
@@ -33,7 +33,7 @@ class HostFacts:
 
     `current` is the digest that `rootfs` points to. `other_cids` are other clusters that left state here;
     `name_taken` is True where `<dataRoot>/<name>` exists without our state.
-    `health` is None where there is no health.sh or nothing was started yet.
+    `health` is None where there is no health.sh or nothing was started yet. `outputs` may hold secrets.
     """
 
     arch: str
@@ -51,7 +51,7 @@ class HostFacts:
     health: HealthReading | None
     open_runs: tuple[OpenRun, ...]
     ledger: Ledger
-    outputs: str = ""
+    outputs: str = field(default="", repr=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -59,21 +59,37 @@ last_was_ok() {
   return 1
 }
 
-# FILE with key=value lines (secret: before the key hides one): later ones win over earlier ones.
+# FILE with key=value lines (secret: before the key hides one): they win over those of before, all or none. 70: no room.
 merge_outputs() {
   [ -s "$1" ] || return 0
   all=$state/outputs
-  head -c "$OUTPUT_LIMIT" "$1" | while IFS= read -r line || [ -n "$line" ]; do
+  new=$all.new.$$
+  sift_outputs "$1" && {
+    [ ! -f "$all" ] || grep -v -f "$new.keys" "$all"
+    cat "$new.lines"
+  } >"$new"
+  merge_rc=0
+  if [ "$(($(wc -c <"$new")))" -gt "$OUTPUT_LIMIT" ]; then
+    merge_rc=70
+  elif [ -s "$new.lines" ]; then
+    sync_paths "$new" && mv -f "$new" "$all" || merge_rc=71
+  fi
+  rm -f "$new" "$new.keys" "$new.lines"
+  return "$merge_rc"
+}
+
+# FILE: its good lines, and patterns of the lines that they replace.
+sift_outputs() {
+  while IFS= read -r line || [ -n "$line" ]; do
     key=${line#secret:}
     case $key in *=*) key=${key%%=*} ;; *) continue ;; esac
     case $key in '' | *[!A-Za-z0-9_.-]*) continue ;; esac
-    pattern=$(printf '%s' "$key" | sed 's/\./\\./g')
-    {
-      [ ! -f "$all" ] || grep -v -e "^$pattern=" -e "^secret:$pattern=" "$all"
-      printf '%s\n' "$line"
-    } >"$all.new"
-    [ "$(($(wc -c <"$all.new")))" -le "$OUTPUT_LIMIT" ] || break
-    sync_paths "$all.new" && mv -f "$all.new" "$all"
-  done
-  rm -f "$all.new"
+    pattern=
+    while [ "${key#*.}" != "$key" ]; do
+      pattern=$pattern${key%%.*}[.]
+      key=${key#*.}
+    done
+    printf '%s\n' "$line" >&3
+    printf '^%s=\n^secret:%s=\n' "$pattern$key" "$pattern$key" >&4
+  done <"$1" 3>"$new.lines" 4>"$new.keys"
 }

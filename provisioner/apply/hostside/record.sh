@@ -24,11 +24,14 @@ record_lines() {
   done
 }
 
-# stdin: output lines of a cluster step that ran on another master.
+# LENGTH. stdin: output lines of that length, of a step that ran on another host.
 verb_outputs() {
   make_state
-  cat >"$tmpfs/outputs.in" && merge_outputs "$tmpfs/outputs.in"
-  rm -f "$tmpfs/outputs.in"
+  received=$tmpfs/outputs.$$
+  take "$1" "$received" && alone merge_outputs "$received"
+  rc=$?
+  rm -f "$received"
+  exit "$rc"
 }
 
 # yes|no: with the data or without. Removes what we made, and nothing that we did not name.

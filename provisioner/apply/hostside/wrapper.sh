@@ -83,11 +83,15 @@ verb_wrap() {
   prune_runs
 }
 
+# What is larger than the limit is left out as a whole, and that is told.
 settle_outputs() {
-  [ "$rc" -ne 0 ] || {
-    head -c "$OUTPUT_LIMIT" "$out" >"$dir/outputs"
-    merge_outputs "$dir/outputs"
-  }
+  if [ "$rc" -eq 0 ] && [ -s "$out" ]; then
+    if [ "$(($(wc -c <"$out")))" -le "$OUTPUT_LIMIT" ] && alone merge_outputs "$out"; then
+      cat "$out" >"$dir/outputs"
+    else
+      true >"$dir/outputs_lost"
+    fi
+  fi
   rm -f "$out"
 }
 
@@ -171,6 +175,7 @@ report() {
   emit log "$dir/log"
   emit tail "$(tail -c "$TAIL_LIMIT" "$dir/log" 2>/dev/null | tr -d '\000')"
   emit errors "$(tail -c 2000 "$dir/errors" 2>/dev/null | tr -d '\000')"
+  [ ! -e "$dir/outputs_lost" ] || emit outputs_lost yes
   emit_file outputs "$dir/outputs" "$OUTPUT_LIMIT"
   finish
 }

@@ -210,8 +210,32 @@ async def test_outputs_are_merged_by_key_and_later_ones_win(rig: Rig) -> None:
     facts = await rig.facts()
     assert facts.outputs == "a=1\nb=4\na.c=5\n"
     assert rig.host.state(PATHS, "outputs").stat().st_mode & 0o777 == 0o600
-    assert (await rig.call("outputs", stdin=b"a=9\n")).ok
+    assert (await rig.call("outputs", 4, stdin=b"a=9\n")).ok
     assert (await rig.facts()).outputs == "b=4\na.c=5\na=9\n"
+    assert (await rig.call("outputs", 9, stdin=b"a=8\nb=")).rc == 1
+    assert (await rig.facts()).outputs == "b=4\na.c=5\na=9\n"
+
+
+async def test_outputs_that_have_no_room_are_left_out_as_a_whole_and_that_is_told(rig: Rig) -> None:
+    await rig.script('echo "a=1" >>"$SEALER_OUTPUT"')
+    value = "x" * 40_000
+    body = f'echo "a=2" >>"$SEALER_OUTPUT"; printf "b=%s\nc=%s\n" {value} {value} >>"$SEALER_OUTPUT"'
+    reply = await rig.script(body, run=f"{RUN}2")
+    assert (reply["rc"], reply["outputs_lost"], reply["outputs"]) == (b"0", b"yes", b"")
+    assert (await rig.facts()).outputs == "a=1\n"
+    assert (await rig.script(f'echo "b={value}" >>"$SEALER_OUTPUT"', run=f"{RUN}3"))["outputs"] != b""
+    lines = f"c={value}\n".encode()
+    assert (await rig.call("outputs", len(lines), stdin=lines)).rc == 70
+    assert (await rig.facts()).outputs == f"a=1\nb={value}\n"
+    assert not [p.name for p in rig.host.state(PATHS).iterdir() if p.name.startswith("outputs.")]
+
+
+async def test_outputs_of_several_at_once_are_all_kept(rig: Rig) -> None:
+    if "flock" not in (await rig.facts()).tools:
+        pytest.skip("without flock the operator's side alone keeps calls apart")
+    calls = [rig.call("outputs", 4, stdin=f"{key}=1\n".encode()) for key in "abcdef"]
+    assert all(result.ok for result in await asyncio.gather(*calls))
+    assert sorted((await rig.facts()).outputs.split()) == [f"{key}=1" for key in "abcdef"]
 
 
 async def test_outputs_of_a_failed_script_count_nothing(rig: Rig) -> None:

@@ -113,8 +113,8 @@ async def test_link_lost_before_the_status_is_asked_again(cluster: Cluster) -> N
 async def test_host_that_does_not_come_back_leaves_an_unknown_end(cluster: Cluster) -> None:
     cluster.fakes["m2"].drop.append("run")
     cluster.fakes["m2"].stall.add("wait")
-    cluster.patience = Patience(command=0.1, link=0.5, grace=5)
-    cluster.step_timeout = 1
+    cluster.patience = Patience(command=5, link=0.1, grace=5)
+    cluster.step_timeout = 0.1
     with pytest.raises(StepError, match=r"init\.sh on m2 began and its end is unknown: no answer") as caught:
         await cluster.up()
     assert (caught.value.exit_code, caught.value.host) == (8, "m2")

@@ -11,13 +11,12 @@ import pytest
 from provisioner import stage2
 from provisioner.apply.context import Patience
 from provisioner.apply.distribute import Archives, choose_codec, share_sent
-from provisioner.apply.facts import Reading, parse_outputs
+from provisioner.apply.facts import Reading
 from provisioner.errors import DeadlineError, StepError
 from provisioner.events import Warned
 from provisioner.model.facts import Unreadable
 from provisioner.model.hosts import Inventory
 from provisioner.model.images import Archive, Codec
-from provisioner.model.secret import Secret
 from tests.fakes.hosts import CID, CLUSTER, PATHS, context_of, until
 from tests.unit.apply_edge.edge_rig import SCRIPTS, Cluster
 
@@ -116,11 +115,6 @@ async def test_what_does_not_end_is_a_deadline(cluster: Cluster, monkeypatch: py
     cluster.patience = Patience(settle=-1)
     with pytest.raises(DeadlineError, match="cluster/cmd/1 of an earlier run is still at work on m1"):
         await cluster.up()
-
-
-def test_outputs_are_read_with_their_secrets() -> None:
-    found = parse_outputs("a=1\nsecret:b=x=y\na=2\nnothing\n=z\n")
-    assert found == {"a": "2", "b": Secret("x=y")}
 
 
 def test_progress_is_a_share_of_what_is_laid() -> None:
