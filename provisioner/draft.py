@@ -24,7 +24,7 @@ from provisioner.apply.wire import Author
 from provisioner.errors import PreconditionError, UsageError
 from provisioner.events import Phase, PhaseDone, PhaseStarted
 from provisioner.failpoints import arm_failpoint, no_failpoint
-from provisioner.files import private_folder
+from provisioner.infra.workdir import throwaway
 from provisioner.model.accepted import Accepted
 from provisioner.model.driver import Driver, Program
 from provisioner.model.engine import Previewed, StackState
@@ -116,9 +116,12 @@ def settle_files(request: UpRequest, base: Path) -> UpRequest:
     return replace(request, env=with_absolute_files(request.env, base), pools=pools)
 
 
-def check_machine(driver: Driver) -> None:
-    """Refuse, before anything is made, a machine that cannot serve the provider. Raises PreconditionError (12)."""
-    lacks = [c for c in driver.check() if not c.ok]
+def check_machine(driver: Driver, spec: object, *, standing: bool) -> None:
+    """Refuse, before anything is made, a machine that cannot serve the provider. Raises PreconditionError (12).
+
+    What only new machines need is not asked for where the cluster stands: a run that changes nothing must not need it.
+    """
+    lacks = [c for c in driver.check(spec, standing=standing) if not c.ok]
     if lacks:
         raise PreconditionError(
             f"provider {driver.name} cannot work here: " + "; ".join(f"{c.name}: {c.detail}" for c in lacks),
@@ -132,7 +135,7 @@ def choose_cid(world: World, wish: Wish, driver: Driver) -> ClusterId:
     Machines of this name without state are somebody's: refused (3).
     """
     if wish.stored and wish.stored.cid:
-        return new_cid(ClusterName(wish.accepted.cluster), world.random) if is_another(wish) else wish.stored.cid
+        return wish.stored.cid if is_standing(wish) else new_cid(ClusterName(wish.accepted.cluster), world.random)
     name = ClusterName(wish.accepted.cluster)
     strangers = driver.find(name)
     if strangers:
@@ -141,6 +144,11 @@ def choose_cid(world: World, wish: Wish, driver: Driver) -> ClusterId:
             hint=f"remove it with `sealer-cloud down {name} --provider {driver.name}`, or take another --name",
         )
     return new_cid(name, world.random)
+
+
+def is_standing(wish: Wish) -> bool:
+    """True for a cluster that has its cid and keeps it."""
+    return wish.stored is not None and wish.stored.cid is not None and not is_another(wish)
 
 
 def is_another(wish: Wish) -> bool:
@@ -162,8 +170,8 @@ async def make_draft(world: World, wish: Wish, choice: UpChoice, *, acting: bool
     `acting` (with the run lock held): what an earlier run left running on the hosts is waited for and recorded first.
     """
     driver = world.driver(wish.accepted.provider)
-    check_machine(driver)
     spec = driver.parse_spec(wish.accepted)
+    check_machine(driver, spec, standing=is_standing(wish))
     cid = choose_cid(world, wish, driver)
     run = new_run_id(world.clock.now(), world.random)
     program = build_program(driver, spec, wish.accepted, cid, run)
@@ -171,10 +179,10 @@ async def make_draft(world: World, wish: Wish, choice: UpChoice, *, acting: bool
     keys = await world.engine.keys(cluster) if wish.stored else None
     begun = world.clock.monotonic()
     world.events(PhaseStarted(Phase.PLAN))
-    archives = Archives(world.images, wish.image, wish.changeset, private_folder(world.settings.cache_dir))
-    context = make_context(world, wish, cid, run, archives)
     async with AsyncExitStack() as undo:
-        undo.push_async_exit(archives)
+        folder = undo.enter_context(throwaway(world.settings)).path  # found by the next run, if we are killed
+        archives = await undo.enter_async_context(Archives(world.images, wish.image, wish.changeset, folder))
+        context = make_context(world, wish, cid, run, archives)
         # The preview first: its process works while we load what connecting needs.
         seen, (hosts, facts) = await together(
             world.engine.preview(cluster, cid, program, world.events),

@@ -13,7 +13,7 @@ from drivers.local.hierarchies import read_hierarchies
 from drivers.local.names import LocalPaths, Place
 from drivers.local.sshd import find_sshd
 from drivers.local.state import read_network_record
-from drivers.local.subnets import free_subnet, parse_routes
+from drivers.local.subnets import checked_subnet, free_subnet, parse_routes, parse_subnet
 from provisioner.errors import SealerError
 from provisioner.model.driver import Check
 from provisioner.model.ids import parse_cid
@@ -27,8 +27,13 @@ NO_UPPER = frozenset({"overlay", "nfs", "nfs4", "cifs", "smb3", "9p", "vfat", "m
 
 
 def check_machine(paths: LocalPaths) -> tuple[Check, ...]:
-    """Every condition, in the order in which to mend them."""
+    """What every run needs, in the order in which to mend it."""
     return tuple(look(paths) for look in _LOOKS)
+
+
+def check_room(paths: LocalPaths, cidr: str | None) -> tuple[Check, ...]:
+    """What a new cluster needs besides: space, and a free subnet (`cidr`, else any of ours)."""
+    return check_space(paths), _subnet(paths, cidr)
 
 
 def _rights(_paths: LocalPaths) -> Check:
@@ -93,15 +98,25 @@ def _groups(_paths: LocalPaths) -> Check:
 
 
 def _disk(paths: LocalPaths) -> Check:
-    folder = next(p for p in (paths.records, *paths.records.parents) if p.exists())
-    space = os.statvfs(folder)
-    free = space.f_bavail * space.f_frsize
+    folder = _existing(paths.records)
     kind = _file_system(folder)
     if kind in NO_UPPER:
         hint = f"mount a disk (ext4, xfs, btrfs) at {paths.records.parent}"
         return Check("disk", ok=False, detail=f"{folder} lies on {kind}, which cannot hold hosts", hint=hint)
+    return Check("disk", ok=True, detail=f"{folder} lies on {kind}")
+
+
+def check_space(paths: LocalPaths) -> Check:
+    """Room for a new host's disk."""
+    folder = _existing(paths.records)
+    space = os.statvfs(folder)
+    free = space.f_bavail * space.f_frsize
     hint = "" if free >= FREE_BYTES else f"free at least 1 GiB below {folder}"
-    return Check("disk", ok=free >= FREE_BYTES, detail=f"{free / (1 << 30):.1f} GiB free below {folder}", hint=hint)
+    return Check("space", ok=free >= FREE_BYTES, detail=f"{free / (1 << 30):.1f} GiB free below {folder}", hint=hint)
+
+
+def _existing(folder: Path) -> Path:
+    return next(p for p in (folder, *folder.parents) if p.exists())
 
 
 def _file_system(folder: Path) -> str:
@@ -114,10 +129,10 @@ def _file_system(folder: Path) -> str:
     return kind
 
 
-def _subnet(paths: LocalPaths) -> Check:
+def _subnet(paths: LocalPaths, cidr: str | None) -> Check:
     try:
-        routes = parse_routes(ip.query("-4", "route", "show", "table", "all"))
-        network = free_subnet(tuple(_used(paths)), routes)
+        routes, used = parse_routes(ip.query("-4", "route", "show", "table", "all")), _used(paths)
+        network = checked_subnet(parse_subnet(cidr), used, routes) if cidr else free_subnet(used, routes)
     except SealerError as error:
         return Check("subnet", ok=False, detail=error.message, hint=error.hint)
     return Check("subnet", ok=True, detail=f"{network} is free")
@@ -135,4 +150,4 @@ def _used(paths: LocalPaths) -> list[IPv4Network]:
     return found
 
 
-_LOOKS: tuple[Callable[[LocalPaths], Check], ...] = (_rights, _tools, _overlay, _groups, _sshd, _disk, _subnet)
+_LOOKS: tuple[Callable[[LocalPaths], Check], ...] = (_rights, _tools, _overlay, _groups, _sshd, _disk)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import cast
 
 from drivers.local import look, sweep
-from drivers.local.checks import check_machine
+from drivers.local.checks import check_machine, check_room
 from drivers.local.defaults import default_paths
 from drivers.local.names import LocalPaths
 from drivers.local.spec import LocalSpec, parse_local
@@ -26,9 +26,12 @@ class LocalDriver:
         """Subnet and hosts of the request. Raises UsageError naming a key that local hosts cannot serve."""
         return parse_local(accepted)
 
-    def check(self) -> tuple[Check, ...]:
-        """What this machine lacks; reads only."""
-        return check_machine(self._paths)
+    def check(self, spec: object | None = None, *, standing: bool = False) -> tuple[Check, ...]:
+        """What this machine lacks; reads only. A `standing` cluster has its subnet and its disks already."""
+        if standing:
+            return check_machine(self._paths)
+        cidr = spec.cidr if isinstance(spec, LocalSpec) else None
+        return (*check_machine(self._paths), *check_room(self._paths, cidr))
 
     def declare(self, spec: object, cid: ClusterId, run: RunId, intent: object, sink: OutputSink) -> list[object]:
         """Declare network and hosts inside a Pulumi program; one output per host."""

@@ -12,6 +12,7 @@ import os
 
 from drivers.local import processes
 from drivers.local.cgroups import kill, remove_groups
+from drivers.local.checks import check_space
 from drivers.local.defaults import default_paths
 from drivers.local.disk import checked_login, make_disk
 from drivers.local.etchosts import update_hosts
@@ -140,6 +141,9 @@ def _adopt(place: Place, inputs: HostInputs) -> HostRecord | None:
 
 def _make(place: Place, network: NetworkState, inputs: HostInputs) -> HostRecord:
     server = find_sshd(place.paths.sshd)
+    space = check_space(place.paths)
+    if not space.ok:
+        raise PreconditionError(f"no room for the disk of {inputs.name}: {space.detail}", hint=space.hint)
     kill(f"{place.cgroup}/{inputs.name}")  # a host whose disk was taken away under it
     wanted = HostInputs(inputs.cid, inputs.name, inputs.slot, checked_login(inputs.login_public))
     return make_disk(place, wanted, address_of(network.subnet, inputs.slot), os.urandom(16).hex(), server)

@@ -45,8 +45,11 @@ class Driver(Protocol):
     def parse_spec(self, accepted: Accepted) -> object:
         """The driver's spec. Raises UsageError naming the key that this provider cannot serve."""
 
-    def check(self) -> tuple[Check, ...]:
-        """What this machine lacks for the provider; reads only."""
+    def check(self, spec: object | None = None, *, standing: bool = False) -> tuple[Check, ...]:
+        """What this machine lacks for the provider; reads only.
+
+        With what only a new cluster needs (of that spec, where there is one), but for a `standing` one.
+        """
 
     def declare(self, spec: object, cid: ClusterId, run: RunId, intent: object, sink: OutputSink) -> list[object]:
         """Declare the resources (inside a Pulumi program); returns one pulumi.Output per host for export.

@@ -14,10 +14,11 @@ from provisioner.model.ids import ClusterId, ClusterName, RunId, name_of
 
 @dataclass
 class FakeDriver:
-    """`machines` is shared with FakeEngine; `lacks` are failing checks; `stubborn` machines survive a sweep."""
+    """`machines` is shared with FakeEngine; `lacks` are failing checks, `no_room` those of new clusters; `stubborn` machines survive a sweep."""
 
     machines: MutableMapping[tuple[str, str], InventoryHost]
     lacks: list[Check] = field(default_factory=list)
+    no_room: list[Check] = field(default_factory=list)
     stubborn: set[str] = field(default_factory=set)
     name: str = "local"
 
@@ -27,8 +28,9 @@ class FakeDriver:
                 raise UsageError(f"provider {self.name} cannot set cpu (pool {pool.name})")
         return accepted.wanted
 
-    def check(self) -> tuple[Check, ...]:
-        return (Check("memory", ok=True, detail="all of it"), *self.lacks)
+    def check(self, _spec: object | None = None, *, standing: bool = False) -> tuple[Check, ...]:
+        room = () if standing else tuple(self.no_room)
+        return (Check("memory", ok=True, detail="all of it"), *self.lacks, *room)
 
     def declare(self, _spec: object, _cid: ClusterId, _run: RunId, _intent: object, _sink: OutputSink) -> list[object]:
         raise NotImplementedError("the fake engine runs no program")

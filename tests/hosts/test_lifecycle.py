@@ -277,6 +277,15 @@ async def test_after_a_reboot_of_the_machine(cluster: Cluster) -> None:
     assert await cluster.run(host, "hostname") == "m1"
 
 
+def test_a_full_disk_stops_new_hosts_and_no_old_ones(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = cluster.up()
+    kill_all(cluster)
+    monkeypatch.setattr("drivers.local.checks.FREE_BYTES", 1 << 62)
+    assert cluster.up() == made
+    with pytest.raises(PreconditionError, match="no room for the disk of m2"):
+        machines.ensure_host(cluster.inputs(1))
+
+
 def test_given_subnet(cluster: Cluster) -> None:
     network = machines.ensure_network(cluster.cid, "10.214.77.0/24")
     assert (network.cidr, network.gateway) == ("10.214.77.0/24", "10.214.77.1")

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from drivers.base import driver_names, load_driver
 from drivers.local import etchosts, subnets
-from drivers.local.checks import check_machine
+from drivers.local.checks import check_machine, check_room
 from drivers.local.disk import checked_login, new_host_key, own_passwd
 from drivers.local.driver import LocalDriver
 from drivers.local.guest import seccomp
@@ -390,9 +390,29 @@ def test_lock_on_a_removed_folder_is_taken_on_the_new_one(tmp_path: Path) -> Non
 def test_checks_have_hints_and_change_nothing(tmp_path: Path) -> None:
     paths = LocalPaths(sshd=tmp_path / "none", records=tmp_path / "records", run=tmp_path / "run")
     checks = {c.name: c for c in check_machine(paths)}
-    assert list(checks) == ["root", "tools", "overlay", "cgroups", "sshd", "disk", "subnet"]
+    assert list(checks) == ["root", "tools", "overlay", "cgroups", "sshd", "disk"]
     assert all(c.ok or c.hint for c in checks.values())
+    assert [c.name for c in check_room(paths, None)] == ["space", "subnet"]
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_covered_pool_stops_only_a_new_cluster_without_a_subnet_of_its_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    routes = [{"dst": "10.213.0.0/16", "dev": "vpn0"}]
+    monkeypatch.setattr("drivers.local.ip.query", lambda *_: routes)
+    monkeypatch.setattr("drivers.local.checks.FREE_BYTES", 1 << 62)
+    driver = LocalDriver(LocalPaths(sshd=tmp_path / "none", records=tmp_path / "records", run=tmp_path / "run"))
+
+    def failing(*, standing: bool = False, **more: object) -> set[str]:
+        spec = driver.parse_spec(accepted(**more))
+        return {c.name for c in driver.check(spec, standing=standing) if not c.ok} & {"space", "subnet"}
+
+    assert failing() == {"space", "subnet"}
+    assert failing(standing=True) == set()
+    assert failing(network={"cidr": "10.9.8.0/24"}) == {"space"}
+    assert failing(network={"cidr": "10.213.7.0/24"}) == {"space", "subnet"}
+    assert {c.name for c in driver.check()} >= {"space", "subnet"}
 
 
 # ---------------------------------------------------------------- shell scripts

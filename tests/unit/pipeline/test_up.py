@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -210,6 +211,38 @@ async def test_a_request_that_cannot_be_served_changes_nothing(
     assert not stage.engine.mutations
     assert not stage.connects
     assert not files_below(stage.folder / ".local")
+
+
+async def test_what_only_new_machines_need_stops_a_new_cluster_and_no_standing_one(stage: Stage) -> None:
+    await stage.up()
+    stage.driver.no_room = [Check("subnet", ok=False, detail="10.213.0.0/16 is in use", hint="set network.cidr")]
+    assert not (await stage.up()).changed
+    assert not (await stage.plan()).infra.changes
+    await stage.down()
+    before = list(stage.engine.mutations)
+    with pytest.raises(PreconditionError, match="subnet: 10"):
+        await stage.up()
+    assert stage.engine.mutations == before
+
+
+async def test_archives_lie_where_a_killed_runs_are_swept(stage: Stage) -> None:
+    """In the state folder below the run's own pid, private, and gone afterwards."""
+    places: list[Path] = []
+    write = stage.images.write_archive
+
+    def spy(image: object, changeset: object, codec: object, target: Path) -> object:
+        places.append(target)
+        return write(image, changeset, codec, target)  # type: ignore[arg-type]
+
+    stage.images.write_archive = spy  # type: ignore[method-assign, assignment]
+    await stage.up()
+    parent = stage.world.settings.state_dir / "tmp"
+    owned = [
+        p for p in places if p.is_relative_to(parent) and p.relative_to(parent).parts[0].startswith(f"{os.getpid()}-")
+    ]
+    assert places
+    assert owned == places
+    assert not parent.exists()
 
 
 async def test_all_that_the_machine_lacks_is_said_before_anything_is_made(stage: Stage) -> None:
