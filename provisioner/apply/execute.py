@@ -78,8 +78,8 @@ class _Runner:
             await self._join_hosts()
             await self._stage(self._standing(StepKind.INIT), "init-done", self._each)
             await self._stage(self._down(), "start-done", self._each)
-            await self._stage(self._rolling(), "start-done", self._one_by_one)
-            await self._stage(self._standing(StepKind.RECONFIGURE), "reconfigured", self._one_by_one)
+            await self._stage(self._rolling(), "start-done", self._roll)
+            await self._stage(self._standing(StepKind.RECONFIGURE), "reconfigured", self._roll)
         with self.progress.phase(Phase.HEALTH, self._of(StepKind.HEALTH)) as waits:
             await self._stage(waits, "healthy", self._wait_all)
         await self._catch_up()
@@ -148,7 +148,11 @@ class _Runner:
         for step in steps:
             await self._do(step)
 
-    async def _one_by_one(self, steps: list[Step]) -> None:
+    async def _roll(self, steps: list[Step]) -> None:
+        """One host at a time, health between; and all other hosts first, as two away at once may be one too many."""
+        rolling = {step.host for step in steps}
+        others = [s for s in self._of(StepKind.HEALTH) if s.host not in rolling]
+        await _together([self._wait(step, told=False) for step in others])
         for step in steps:
             self.context.stop.check("steps")
             await self._do(step)

@@ -1,7 +1,8 @@
 """Planning stage 2: from what is wanted and what was read to an ApplyPlan. Pure; says what runs, never runs it.
 
-Order of restarts, one host at a time: masters after the first, then the first master, then nodes. So a bad change meets
-a host that carries no cluster-scoped work, and nodes follow a control plane that stands.
+Order of restarts, one host at a time: hosts that are not healthy yet, as they serve nobody; masters after the first, then
+the first master, then nodes. So a bad change meets a host that carries no cluster-scoped work, and nodes follow a control
+plane that stands.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from provisioner.apply.clusterplan import cmd_step, plan_commands, plan_members
 from provisioner.apply.contract import Script, commands_of
 from provisioner.apply.hostplan import plan_read, plan_unread, restarts
 from provisioner.apply.inputs import PlanInputs
-from provisioner.apply.scene import Scene, read_scene
+from provisioner.apply.scene import HEALTHY, Scene, read_scene
 from provisioner.apply.wire import render_env
 from provisioner.errors import UsageError
 from provisioner.model.hosts import WantedHost, is_master
@@ -60,7 +61,13 @@ def _host_plan(scene: Scene, host: WantedHost, steps: tuple[Step, ...]) -> HostP
 
 def _restarts(scene: Scene, steps: dict[HostName, tuple[Step, ...]]) -> tuple[HostName, ...]:
     hosts = [host for host in scene.hosts if restarts(scene, host, steps[host.name])]
-    return tuple(h.name for h in sorted(hosts, key=lambda h: (not is_master(h.roles), h.name == scene.first)))
+    order = sorted(hosts, key=lambda h: (_is_well(scene, h), not is_master(h.roles), h.name == scene.first))
+    return tuple(host.name for host in order)
+
+
+def _is_well(scene: Scene, host: WantedHost) -> bool:
+    health = scene.read[host.name].health
+    return health is None or health.rc == HEALTHY
 
 
 def _check_ids(scene: Scene) -> None:

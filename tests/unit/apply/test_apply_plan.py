@@ -10,7 +10,7 @@ from apply_model import CONF, ENV, FILES, Model, accepted, changeset, digest, im
 from provisioner.apply.plan import plan_apply
 from provisioner.errors import HostError, InvalidFileError, StepError, UsageError
 from provisioner.model.accepted import Accepted
-from provisioner.model.facts import OpenRun, Unreadable
+from provisioner.model.facts import HealthReading, HostFacts, OpenRun, Unreadable
 from provisioner.model.ids import HostName, StepId
 from provisioner.model.plan import ApplyPlan
 from provisioner.model.secret import Secret, Value
@@ -114,6 +114,18 @@ def test_pool_env_touches_its_pool_alone() -> None:
     plan = plan_apply(model.inputs(wanted, pool_values={"nodes": {"LOGLEVEL": "debug"}}))
     assert _shown(plan) == _on("n1", "start/start.sh", "health/health.sh")
     assert plan.restarts == ("n1",)
+
+
+def test_hosts_that_are_not_healthy_yet_restart_first() -> None:
+    model, wanted = _up()
+    inputs = model.inputs(wanted, values={**ENV, "TICK": "1"})
+    facts = dict(inputs.facts)
+    for name in ("m1", "m2"):
+        found = facts[HostName(name)]
+        assert isinstance(found, HostFacts)
+        facts[HostName(name)] = replace(found, health=HealthReading(75 if name == "m1" else 0, ""))
+    assert plan_apply(replace(inputs, facts=facts)).restarts == ("m1", "m2", "m3")
+    assert plan_apply(inputs).restarts == ("m2", "m3", "m1")
 
 
 def test_all_at_once_names_no_order() -> None:

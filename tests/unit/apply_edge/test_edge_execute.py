@@ -170,6 +170,23 @@ async def test_rolling_stops_at_the_first_host_that_stays_ill(cluster: Cluster) 
     assert cluster.history("m1") == cluster.history("n1") == []
 
 
+async def test_rolling_waits_for_hosts_that_come_up(cluster: Cluster) -> None:
+    looks = b'up || { echo down; exit 1; }\necho look >>"$SEALER_DATA/looks"\n'
+    slow = b'[ "$(grep -c look "$SEALER_DATA/looks")" -gt 3 ] || { echo starting; exit 75; }\necho well\n'
+    start = SCRIPTS["scripts/start.sh"] + b'rm -f "$SEALER_DATA/looks"\n'
+    health = b"#!/bin/sh\n. scripts/lib.sh\n" + looks + slow
+    cluster.files = {**SCRIPTS, "scripts/start.sh": start, "scripts/health.sh": health}
+    await cluster.up()
+    cluster.kill_daemon("m2")
+    cluster.env = {**cluster.env, "LEVEL": "debug"}
+    done = await cluster.up()
+    assert done.plan.restarts == ("m1", "n1")
+    assert [cluster.history(h).count("start") for h in cluster.names] == [2, 2, 2]
+    seen = [e for e in done.events if isinstance(e, StepStarted) or (isinstance(e, HealthSeen) and e.rc == 0)]
+    order = [(e.host, isinstance(e, HealthSeen)) for e in seen if "start" in getattr(e, "step", "start")]
+    assert order[:6] == [("m2", False), ("m2", True), ("m1", False), ("m1", True), ("n1", False), ("n1", True)]
+
+
 async def test_killed_processes_come_back(cluster: Cluster) -> None:
     await cluster.up()
     cluster.forget_history()
