@@ -59,7 +59,8 @@ async def up(world: World, args: UpArgs, files: Clusterfile, choice: UpChoice, c
 async def down(world: World, name: ClusterName, provider: str | None, confirm: ConfirmDown) -> DownReport:
     """Remove a cluster, look, and only then say that it is gone; by looking alone where its state is lost.
 
-    Raises UsageError (3) no provider, protected, or several of that name, LockedError (10), InterruptedRunError (130).
+    Raises UsageError (3) no provider, protected, or several of that name, AccessError (5) a state that does not open
+    and no provider named, LockedError (10), InterruptedRunError (130).
     """
     begun = world.clock.monotonic()
     provider = parse_provider(provider) if provider else None
@@ -72,7 +73,7 @@ async def down(world: World, name: ClusterName, provider: str | None, confirm: C
             raise InterruptedRunError("not confirmed; nothing was changed")
         await hops.repair(world, name, state=target.stored is not None)
         await removal.say_goodbye(world, target)
-        failed = await removal.destroy(world, target)
+        failed = await removal.destroy(world, target, named=provider is not None)
         removed, left = await removal.sweep(world, target)
         if not left:  # the look decides, not what the engine could not do
             await world.engine.forget(name, aside=target.stored is None or bool(failed))

@@ -12,7 +12,7 @@ from provisioner.apply.distribute import Archives
 from provisioner.apply.facts import Reading
 from provisioner.apply.output import Masker
 from provisioner.draft import author_of, secrets_of
-from provisioner.errors import PreconditionError, SealerError, UsageError
+from provisioner.errors import AccessError, PreconditionError, SealerError, UsageError
 from provisioner.events import Phase, PhaseDone, PhaseStarted, Warned
 from provisioner.model.accepted import Accepted
 from provisioner.model.driver import FoundCluster
@@ -160,13 +160,25 @@ def _context(world: World, accepted: Accepted, cid: ClusterId, source: stage2.En
     )
 
 
-async def destroy(world: World, target: Target) -> tuple[str, ...]:
-    """Have the engine delete what it knows; returns what it could not delete."""
+async def destroy(world: World, target: Target, *, named: bool) -> tuple[str, ...]:
+    """Have the engine delete what it knows; returns what it could not delete.
+
+    A state that does not open (its passphrase is lost) is passed over where the provider is `named`: looking finds the
+    machines too. Raises AccessError (5) where it is not.
+    """
     if target.stored is None:
         return ()
     begun = world.clock.monotonic()
     world.events(PhaseStarted(Phase.REMOVE, len(target.plan.hosts)))
-    result = await world.engine.destroy(target.plan.cluster, world.events)
+    try:
+        result = await world.engine.destroy(target.plan.cluster, world.events)
+    except AccessError as error:
+        if not named:
+            command = f"`sealer-cloud down {target.plan.cluster} --provider {target.plan.provider}`"
+            error.hint = f"{error.hint}; {command} removes by looking alone"
+            raise
+        world.events(Warned(f"{error.message}; removing by looking alone"))
+        return ("the state could not be opened",)
     text = f"{len(result.deleted)} resources deleted"
     world.events(PhaseDone(Phase.REMOVE, text, world.clock.monotonic() - begun))
     return tuple(f"{c.type} {c.name}: {c.detail}".rstrip(": ") for c in result.failed)

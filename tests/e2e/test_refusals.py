@@ -540,6 +540,10 @@ def test_ssh_from_a_folder_with_an_odd_name(tmp_path: Path, tiny_home: Path) -> 
         assert no_ssh.rc == 12
         assert "openssh-client" in no_ssh.err
         assert user.run("ssh", user.cluster, "m9").rc == 3
+        path = user.state / "backend/.pulumi/stacks/sealer-cloud" / f"{user.cluster}.json"
+        path.write_bytes(path.read_bytes()[:-100])
+        assert "gone" in user.ok("down", user.cluster, "--provider", "local", "--yes").out
+        assert user.ok("list", "-o", "name").out == ""
 
 
 def test_words_that_a_standing_cluster_refuses(standing: Product) -> None:
@@ -572,3 +576,9 @@ def test_hosts_that_lack_what_the_image_asks_for(tmp_path: Path, tiny_home: Path
         refused(answer, 12, "m1", *lacks, "no host was changed")
         assert not ledger(user).parent.exists(), "nothing of ours lies on the host"
         assert not tiny.data(user, "m1", "").exists()
+        (user.state / "passphrase").write_text("another")
+        (user.state / "clusters" / user.cluster / "keys.json").unlink()
+        way_out = f"down {user.cluster} --provider local"
+        refused(user.run("down", user.cluster, "--yes", "-o", "json"), 5, "passphrase", way_out)
+        assert "gone" in user.ok(*way_out.split(), "--yes").out
+        assert user.ok("list", "-o", "name").out == ""

@@ -58,9 +58,11 @@ def visit(home: Path, data: Path, cluster: str, **extra: str) -> Iterator[Produc
     before = look(NOBODY)
     user = Product(home, {"XDG_DATA_HOME": str(data), "SEALER_CLOUD_NAME": cluster, **extra}, cluster=cluster)
     home.mkdir(parents=True, exist_ok=True)
-    yield user
-    user.remember()
-    user.run("down", cluster, "--provider", "local", "--yes")
+    try:
+        yield user
+    finally:
+        user.remember()
+        user.run("down", cluster, "--provider", "local", "--yes")
     nothing_left(user.cid, before)
 
 
