@@ -8,8 +8,9 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 
 from provisioner import stage2
+from provisioner.apply.inputs import PlanInputs
 from provisioner.apply.outputs import merge_outputs, show_outputs
-from provisioner.apply.plan import plan_apply
+from provisioner.apply.plan import phases_of, plan_apply
 from provisioner.draft import Draft, Wish, deleted_hosts, env_source, is_another, reading_for
 from provisioner.errors import (
     DeadlineError,
@@ -192,7 +193,7 @@ def _refuse_failures(hosts: HostSet) -> None:
 async def preflight(draft: Draft, ready: Ready) -> None:
     """Every host must be able to take the image, before any host is changed."""
     context = replace(draft.context, facts=ready.facts)
-    envs = stage2.look_envs(env_source(draft.wish), ready.inventory)
+    envs = stage2.look_envs(env_source(draft.wish), ready.inventory, phases_of(_final_inputs(draft, ready)))
     await stage2.preflight(ready.hosts, ready.facts, context, envs)
 
 
@@ -201,9 +202,9 @@ async def apply(draft: Draft, ready: Ready, plan: ApplyPlan) -> ApplyReport:
     return await stage2.apply(plan, ready.hosts, replace(draft.context, facts=ready.facts))
 
 
-def final_plan(draft: Draft, ready: Ready) -> ApplyPlan:
-    """The plan that will run; it may hold nothing that was not shown. Raises PreconditionError (12)."""
-    inputs = replace(
+def _final_inputs(draft: Draft, ready: Ready) -> PlanInputs:
+    """What is known now that every machine was read."""
+    return replace(
         draft.inputs,
         inventory=ready.inventory,
         facts=ready.facts,
@@ -211,7 +212,11 @@ def final_plan(draft: Draft, ready: Ready) -> ApplyPlan:
         creating=frozenset(),
         final=True,
     )
-    final = plan_apply(inputs)
+
+
+def final_plan(draft: Draft, ready: Ready) -> ApplyPlan:
+    """The plan that will run; it may hold nothing that was not shown. Raises PreconditionError (12)."""
+    final = plan_apply(_final_inputs(draft, ready))
     differences = steps_differ(draft.plan.apply, final)
     if differences:
         raise PreconditionError(

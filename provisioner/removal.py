@@ -9,6 +9,7 @@ from provisioner import stage2
 from provisioner.access import env_source, known_image
 from provisioner.apply.context import RunContext
 from provisioner.apply.distribute import Archives
+from provisioner.apply.env import Phase as Why
 from provisioner.apply.facts import Reading
 from provisioner.apply.output import Masker
 from provisioner.draft import author_of, secrets_of
@@ -134,7 +135,7 @@ async def _run_remove_hook(world: World, accepted: Accepted, inventory: Inventor
         source = env_source(world, accepted)
         facts = await stage2.read_hosts(hosts, Reading(paths))
         context = _context(world, accepted, cid, source)
-        await stage2.remove_hooks(hosts, facts, stage2.look_envs(source, inventory), context)
+        await stage2.remove_hooks(hosts, facts, stage2.look_envs(source, inventory, Why.LEAVE), context)
 
 
 def _has_hook(world: World, accepted: Accepted) -> bool:

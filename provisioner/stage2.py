@@ -51,15 +51,20 @@ def host_paths(accepted: Accepted, cid: ClusterId) -> HostPaths:
     return HostPaths(ClusterName(accepted.cluster), cid, accepted.data_root)
 
 
-def look_envs(source: EnvSource, inventory: Inventory) -> Envs:
-    """The env of scripts that only look (health.sh, preflight.sh) or say goodbye, for every wanted host with a machine."""
+def look_envs(source: EnvSource, inventory: Inventory, why: Mapping[HostName, Why] | Why = Why.CREATE) -> Envs:
+    """The env of scripts that only look (health.sh, preflight.sh) or say goodbye, for every wanted host with a machine.
+
+    `why` is their SEALER_PHASE, for all or by host; a host that is not in it sees `create`, as does a look that comes
+    before anything is known of the hosts.
+    """
     peers = {peer.name: peer for peer in peers_of(source.accepted.wanted, inventory)}
     paths = host_paths(source.accepted, inventory.cid)
     envs = {}
     for host in source.accepted.wanted:
         if host.name in peers:
             user = user_env(source.image, source.values, source.pool_values.get(host.pool, {}))
-            derived = derived_env(peers[host.name], Why.CREATE, paths, tuple(peers.values()))
+            phase = why if isinstance(why, Why) else why.get(host.name, Why.CREATE)
+            derived = derived_env(peers[host.name], phase, paths, tuple(peers.values()))
             envs[host.name] = script_env(derived, user)
     return envs
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from provisioner.apply.clusterplan import cmd_step, plan_commands, plan_members
 from provisioner.apply.contract import Script, commands_of
+from provisioner.apply.env import Phase
 from provisioner.apply.hostplan import plan_read, plan_unread, restarts
 from provisioner.apply.inputs import PlanInputs
 from provisioner.apply.scene import HEALTHY, Scene, read_scene
@@ -42,6 +43,12 @@ def plan_apply(inputs: PlanInputs) -> ApplyPlan:
         joining=joining,
         provisional=len(scene.read) < len(scene.hosts) or not scene.peers_known,
     )
+
+
+def phases_of(inputs: PlanInputs) -> dict[HostName, Phase]:
+    """SEALER_PHASE of every host's scripts in that plan. Raises as `plan_apply` does."""
+    scene = read_scene(inputs)
+    return {host.name: scene.phase(host) for host in scene.hosts}
 
 
 def _host_steps(scene: Scene, host: WantedHost) -> tuple[Step, ...]:

@@ -11,7 +11,7 @@ from provisioner.apply.context import Patience
 from provisioner.apply.distribute import Archives
 from provisioner.apply.facts import Reading
 from provisioner.apply.inputs import PlanInputs
-from provisioner.apply.plan import plan_apply
+from provisioner.apply.plan import phases_of, plan_apply
 from provisioner.events import Event, StepDone
 from provisioner.failpoints import Failpoint, no_failpoint
 from provisioner.model.accepted import Accepted, AcceptedHost, AcceptedImage, AcceptedPool
@@ -43,7 +43,7 @@ echo $! >"$SEALER_DATA/pid"
     "scripts/health.sh": b'#!/bin/sh\n. scripts/lib.sh\nup || { echo down; exit 1; }\necho "up as $SEALER_HOST"\n',
     "scripts/member.sh": b'#!/bin/sh\n. scripts/lib.sh\nsay "member $*"\n',
     "scripts/reconfigure.sh": b"#!/bin/sh\n. scripts/lib.sh\nsay reconfigure\n",
-    "scripts/remove.sh": b"#!/bin/sh\n. scripts/lib.sh\nsay remove\n",
+    "scripts/remove.sh": b'#!/bin/sh\n. scripts/lib.sh\nsay "remove $SEALER_PHASE"\n',
     "etc/app.conf.tmpl": b"name={{ .SEALER_HOST }} tick={{ .TICK }}\n",
     "etc/auth.tmpl": b"{{ .TOKEN }}\n",
     "bin/data": bytes(range(256)) * 600,
@@ -129,6 +129,8 @@ class Cluster:
             facts = await stage2.settle(hosts, facts, reading, context)
             plan = plan_apply(self.inputs(facts))
             if check and plan.changes:
+                source = stage2.EnvSource(self.accepted(), image.env, self.env, {})
+                envs = stage2.look_envs(source, self.fakes.inventory, phases_of(self.inputs(facts)))
                 await stage2.preflight(hosts, facts, context, envs)
             self.before(context)  # type: ignore[operator]
             report = await stage2.apply(plan, hosts, context)

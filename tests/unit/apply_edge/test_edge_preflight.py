@@ -141,3 +141,14 @@ async def test_preflight_script_has_its_whole_time(cluster: Cluster) -> None:
     cluster.patience = Patience(command=1)
     with pytest.raises(PreconditionError, match="slow disk"):
         await cluster.up()
+
+
+async def test_preflight_script_knows_why_it_runs(cluster: Cluster) -> None:
+    await cluster.up()
+    body = b'#!/bin/sh\necho "is $SEALER_PHASE"\nexit 1\n'
+    cluster.files = {**SCRIPTS, "scripts/preflight.sh": body}
+    cluster.grow("m1", "m2", "m3", "n1")
+    with pytest.raises(PreconditionError) as caught:
+        await cluster.up()
+    said = [line.rpartition(" is ")[2] for line in caught.value.message.splitlines() if " is " in line]
+    assert said == ["upgrade", "upgrade", "join", "upgrade"]

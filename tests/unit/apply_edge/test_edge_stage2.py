@@ -11,6 +11,7 @@ import pytest
 from provisioner import stage2
 from provisioner.apply.context import Patience
 from provisioner.apply.distribute import Archives, choose_codec, share_sent
+from provisioner.apply.env import Phase as Why
 from provisioner.apply.facts import Reading
 from provisioner.errors import DeadlineError, StepError
 from provisioner.events import Warned
@@ -23,7 +24,7 @@ from tests.unit.apply_edge.edge_rig import SCRIPTS, Cluster
 
 async def reading_of(cluster: Cluster) -> Reading:
     source = stage2.EnvSource(cluster.accepted(), {}, cluster.env, {})
-    return Reading(PATHS, stage2.look_envs(source, cluster.fakes.inventory))
+    return Reading(PATHS, stage2.look_envs(source, cluster.fakes.inventory, Why.LEAVE))
 
 
 async def test_status_tells_each_host_by_one_read(cluster: Cluster) -> None:
@@ -67,7 +68,7 @@ async def test_remove_hook_runs_on_the_first_master(cluster: Cluster) -> None:
     await cluster.up()
     cluster.forget_history()
     assert await goodbye(cluster) == []
-    assert [cluster.history(h) for h in ("m1", "m2", "n1")] == [["remove"], [], []]
+    assert [cluster.history(h) for h in ("m1", "m2", "n1")] == [["remove leave"], [], []]
 
 
 async def test_remove_hook_goes_to_the_next_master_that_answers(cluster: Cluster) -> None:
@@ -75,7 +76,7 @@ async def test_remove_hook_goes_to_the_next_master_that_answers(cluster: Cluster
     cluster.forget_history()
     cluster.fakes["m1"].refuse = True
     await goodbye(cluster)
-    assert cluster.history("m2") == ["remove"]
+    assert cluster.history("m2") == ["remove leave"]
 
 
 async def test_remove_hook_that_fails_or_finds_nobody_is_a_warning(cluster: Cluster) -> None:
