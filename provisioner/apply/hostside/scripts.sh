@@ -44,13 +44,17 @@ ask_health() {
   emit_look "$1" "$rootfs" ./scripts/health.sh
 }
 
-# SECONDS FOLDER SCRIPT: emits its exit status and the end of its stdout. The status passes the pipe as the last line.
+# SECONDS FOLDER SCRIPT: emits its exit status and the end of its stdout. The status goes around the pipe (3), and comes
+# after the output (4), as its last line.
 emit_look() {
   look=$({
-    sh -c 'echo "$PPID"'
-    bounded "$@"
-    printf '\n%d' "$?"
-  } | relay | tail -c 4096 | tr -d '\000')
+    look_rc=$({ {
+      sh -c 'echo "$PPID"'
+      bounded "$@" 3>&- 4>&-
+      printf '%d' "$?" >&3
+    } | relay | tail -c 4096 | tr -d '\000' >&4; } 3>&1)
+    printf '\n%d' "$look_rc"
+  } 4>&1)
   emit health_rc "${look##*"$nl"}"
   emit health_tail "${look%"$nl"*}"
 }
