@@ -46,7 +46,9 @@ def timed(words: list[str], env: dict[str, str] | None = None) -> float:
 
 def engine_root() -> str:
     """The folder that holds `bin/pulumi`, as the program finds it."""
-    done = subprocess.run([str(BIN / "sealer-cloud"), "engine", "status", "-o", "json"], capture_output=True, check=True)
+    done = subprocess.run(
+        [str(BIN / "sealer-cloud"), "engine", "status", "-o", "json"], capture_output=True, check=True
+    )
     return str(Path(json.loads(done.stdout)["engine"]["path"]).parent.parent)
 
 
@@ -55,7 +57,7 @@ def peer_env(work: Path) -> dict[str, str]:
     plugin = work / "plugin"
     plugin.mkdir(parents=True, exist_ok=True)
     script = plugin / "pulumi-resource-sealer"
-    script.write_text(f"#!/bin/sh\nexec {sys.executable} -P -m provisioner.plugin \"$@\"\n")
+    script.write_text(f'#!/bin/sh\nexec {sys.executable} -P -m provisioner.plugin "$@"\n')
     script.chmod(0o755)
     (work / "project").mkdir(exist_ok=True)
     return {**os.environ, "PATH": f"{plugin}:{os.environ['PATH']}"}
@@ -120,7 +122,9 @@ def main() -> int:
         print(f"{row.figure:32}{row.ours:8.2f}s{peer}  {row.verdict:18}{row.goal:14}{'met' if row.met else 'MISSED'}")
     out = ROOT / "benchmarks" / "out"
     out.mkdir(exist_ok=True)
-    (out / "bench.json").write_text(json.dumps({"schemaVersion": 1, "rows": [asdict(r) for r in rows]}, indent=2) + "\n")
+    (out / "bench.json").write_text(
+        json.dumps({"schemaVersion": 1, "rows": [asdict(r) for r in rows]}, indent=2) + "\n"
+    )
     return 0 if all(row.met for row in rows) else 1
 
 

@@ -9,6 +9,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 
 import asyncssh
+
 from drivers.local import machines
 from provisioner.model.ids import ClusterId, ClusterName, HostName, new_cid
 
