@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -74,7 +75,7 @@ def new_host_key() -> HostKey:
 
 
 def make_disk(place: Place, inputs: HostInputs, address: str, machine_id: str, server: SshServer) -> HostRecord:
-    """Make a disk and its record; the disk gets its name last, so that it is whole or absent.
+    """Make a disk and its record; the disk gets its name last, so that it is whole or absent, after a power loss too.
 
     Raises PreconditionError when the folder cannot be written.
     """
@@ -88,7 +89,9 @@ def make_disk(place: Place, inputs: HostInputs, address: str, machine_id: str, s
             _folder(folder, 0o755)
         _seed(half_made / "upper", record, key, server)
         write_host_record(place, record)
+        _sync_tree(half_made)
         half_made.rename(disk)
+        _sync(disk.parent)
     except OSError as error:
         raise PreconditionError(
             f"cannot write the disk of {inputs.name}: {error}", hint="is there space left?"
@@ -135,6 +138,20 @@ def own_passwd(machine: str) -> str:
         kept.append(SSHD_USER.format(uid=next(uid for uid in range(990, 0, -1) if uid not in used)))
     shell = "/bin/bash" if Path("/bin/bash").exists() else "/bin/sh"
     return "\n".join((f"root:x:0:0:root:/root:{shell}", *kept)) + "\n"
+
+
+def _sync_tree(folder: Path) -> None:
+    for at, _, names in os.walk(folder):
+        for path in (*(Path(at, name) for name in names), Path(at)):
+            _sync(path)
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def _copy(source: Path, upper: Path, target: str) -> None:

@@ -31,7 +31,14 @@ def query(*words: str) -> list[object]:
 def _run(command: Sequence[str], text: str) -> str:
     try:
         done = subprocess.run(
-            command, input=text, env=ENVIRONMENT, capture_output=True, text=True, timeout=SECONDS, check=False
+            command,
+            input=text,
+            env=ENVIRONMENT,
+            capture_output=True,
+            text=True,
+            timeout=SECONDS,
+            check=False,
+            start_new_session=True,  # who ends the plugin's whole group must not leave a batch half done
         )
     except FileNotFoundError as error:
         raise PreconditionError("the program `ip` is missing", hint="install the package iproute2") from error

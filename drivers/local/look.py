@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -12,7 +11,8 @@ from drivers.local.defaults import default_paths
 from drivers.local.hierarchies import read_hierarchies
 from drivers.local.names import CGROUP_PREFIX, SWITCH, LocalPaths, Place, place_of
 from drivers.local.network import alias_cid, link_exists, netns_paths
-from drivers.local.state import host_names
+from drivers.local.processes import is_supervisor
+from drivers.local.state import host_names, listed
 from provisioner.errors import SealerError
 from provisioner.model.driver import FoundCluster
 from provisioner.model.ids import ClusterId, ClusterName, name_of, parse_cid
@@ -21,14 +21,17 @@ PROVIDER = "local"
 
 
 def find_clusters(name: ClusterName | None, paths: LocalPaths | None = None) -> tuple[FoundCluster, ...]:
-    """Clusters by records, run folders, cgroups and links; half-removed ones too, sorted by cid."""
+    """Clusters by records, run folders, cgroups and links; half-removed ones too, sorted by cid.
+
+    Raises AccessError where the records may not be read: "nothing found" would be a lie.
+    """
     paths = paths or default_paths()
     found = sorted({cid for cid in _cids(paths) if name is None or name_of(cid) == name})
     return tuple(FoundCluster(name_of(cid), cid, PROVIDER, _hosts(place_of(cid, paths))) for cid in found)
 
 
 def _cids(paths: LocalPaths) -> Iterator[ClusterId]:
-    folders = [p.name for parent in (paths.records, paths.run) for p in _children(parent) if p.is_dir()]
+    folders = [p.name for parent in (paths.records, paths.run) for p in listed(parent) if p.is_dir()]
     for hierarchy in read_hierarchies():
         children = (p.name for p in _children(Path(hierarchy.mountpoint)))
         folders += [n.removeprefix(CGROUP_PREFIX) for n in children if n.startswith(CGROUP_PREFIX)]
@@ -48,7 +51,10 @@ def _hosts(place: Place) -> tuple[str, ...]:
 
 
 def leftovers(cid: ClusterId, paths: LocalPaths | None = None) -> tuple[str, ...]:
-    """Everything of a cluster that is there, one line each: an outside look that trusts no record."""
+    """Everything of a cluster that is there, one line each: an outside look that trusts no record.
+
+    Raises AccessError where our folders may not be read.
+    """
     place = place_of(cid, paths or default_paths())
     return tuple(
         line for look in (_processes, _namespaces, _links, _mounts, _loops, _groups, _folders) for line in look(place)
@@ -64,12 +70,9 @@ def _processes(place: Place) -> Iterator[str]:
 
 def marked(place: Place) -> Iterator[int]:
     """Supervisors that joined no cgroup yet: their argv carries the cid."""
-    mark = os.fsencode(place.mark)
     for folder in _children(Path("/proc")):
-        if folder.name.isdigit():
-            with suppress(OSError):
-                if mark in (folder / "cmdline").read_bytes().split(b"\0"):
-                    yield int(folder.name)
+        if folder.name.isdigit() and is_supervisor(place, int(folder.name)):
+            yield int(folder.name)
 
 
 def unreaped(place: Place) -> tuple[int, ...]:
@@ -135,7 +138,9 @@ def _groups(place: Place) -> Iterator[str]:
 
 
 def _folders(place: Place) -> Iterator[str]:
-    yield from (f"folder {path}" for path in (place.run, place.folder) if path.exists())
+    for parent, path in ((place.paths.run, place.run), (place.paths.records, place.folder)):
+        if path in listed(parent):
+            yield f"folder {path}"
 
 
 def _children(folder: Path) -> tuple[Path, ...]:

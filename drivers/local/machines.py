@@ -203,10 +203,7 @@ def _place(cid: ClusterId, paths: LocalPaths | None) -> Place:
 
 
 def _ensure_switch(place: Place, network: NetworkState) -> None:
-    try:
-        place.run.mkdir(parents=True, exist_ok=True, mode=0o700)
-    except OSError as error:
-        raise PreconditionError(f"cannot make {place.run}: {error.strerror}", hint="run this as root") from error
+    private_folder(place.run)
     ensure_switch(place, network)
 
 

@@ -6,6 +6,7 @@ runs in a thread of its own that ends with it; nothing is forked from a process 
 
 from __future__ import annotations
 
+import stat
 import threading
 from collections.abc import Callable
 from contextlib import suppress
@@ -18,6 +19,8 @@ from provisioner.errors import PreconditionError, ProviderError
 T = TypeVar("T")
 
 WORK_SECONDS = 10.0
+FOLDER_MODE = 0o755
+"""What `ip netns` itself gives /run/netns."""
 
 
 def in_own_thread(work: Callable[[], T], what: str) -> T:
@@ -62,7 +65,9 @@ def ensure_netns(path: Path, marker: Path) -> None:
 def _ensure_folder(folder: Path, marker: Path) -> None:
     if not folder.is_dir():
         marker.touch()  # before the folder: a kill between the two must not make us forget
-        folder.mkdir(mode=0o755, exist_ok=True)
+        folder.mkdir(mode=FOLDER_MODE, exist_ok=True)
+    if marker.exists() and stat.S_IMODE(folder.stat().st_mode) != FOLDER_MODE:
+        folder.chmod(FOLDER_MODE)  # whatever our umask was: others' namespaces are named in it, too
 
 
 def _keep_new(path: Path) -> bool:

@@ -12,7 +12,7 @@ from pathlib import Path
 from drivers.local import ip
 from drivers.local.names import BRIDGE, GUEST_LINK, UPLINK, Place, mac_of, port_of
 from drivers.local.netns import ensure_netns, links_in, remove_netns
-from drivers.local.state import HostRecord, NetworkState, read_network_record
+from drivers.local.state import HostRecord, NetworkState, listed, read_network_record
 from drivers.local.subnets import (
     checked_subnet,
     conflict,
@@ -41,7 +41,7 @@ def choose_subnet(place: Place, cidr: str | None) -> IPv4Network:
 
 def _other_networks(place: Place) -> tuple[NetworkState, ...]:
     found: list[NetworkState] = []
-    for folder in _folders(place.paths.records):
+    for folder in listed(place.paths.records):
         try:
             other = Place(parse_cid(folder.name), place.paths)
             state = read_network_record(other) if other.cid != place.cid else None
@@ -53,13 +53,6 @@ def _other_networks(place: Place) -> tuple[NetworkState, ...]:
             raise UsageError(f"{place.cid} and {other.cid} would share their links", hint="make the cluster again")
         found.append(state)
     return tuple(found)
-
-
-def _folders(parent: Path) -> tuple[Path, ...]:
-    try:
-        return tuple(sorted(parent.iterdir()))
-    except FileNotFoundError:
-        return ()
 
 
 def link_exists(name: str) -> bool:
@@ -152,7 +145,7 @@ def remove_switch(place: Place) -> None:
 
 def netns_paths(place: Place) -> tuple[Path, ...]:
     """The cluster's named network namespaces, half-made ones too."""
-    return tuple(p for p in _folders(place.paths.netns) if p.name.startswith(place.netns_prefix))
+    return tuple(p for p in listed(place.paths.netns) if p.name.startswith(place.netns_prefix))
 
 
 def alias_cid(link: Path) -> ClusterId | None:

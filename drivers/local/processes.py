@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import socket
 import subprocess
+from contextlib import suppress
+from functools import cache
 from pathlib import Path
 
 from drivers.local import cgroups
@@ -29,13 +33,23 @@ _LISTEN = "0A"
 
 
 def start(place: Place, host: HostRecord) -> None:
-    """Start a host's supervisor in a session and cgroup of its own, holding nothing of ours. Raises PreconditionError."""
+    """Start a host's supervisor in a session and cgroup of its own, holding nothing of ours.
+
+    Raises PreconditionError; ProviderError, with the console's end, when it does not start.
+    """
     cgroups.make_host_groups(place.cgroup, host.name)
     run = place.run / host.name
     try:
         for folder in ("root", "mask"):
             (run / folder).mkdir(parents=True, exist_ok=True, mode=0o700)
         _launch(place, host.name, _command(place, host, run))
+    except subprocess.TimeoutExpired as error:
+        raise ProviderError(
+            f"the supervisor of {host.name} did not start within {START_SECONDS:.0f} s",
+            hint="run the same command again",
+            host=host.name,
+            evidence=console_tail(place, host.name),
+        ) from error
     except OSError as error:
         raise PreconditionError(
             f"cannot start {host.name}: {error}", hint="is util-linux (unshare) installed?"
@@ -55,12 +69,11 @@ def _command(place: Place, host: HostRecord, run: Path) -> list[str]:
 
 def _launch(place: Place, name: HostName, command: list[str]) -> None:
     joins = cgroups.join_files(place.cgroup, name)
-    script = SUPERVISE.read_text("ascii")
     with console_file(place, name).open("ab") as console:
         if console.tell() > CONSOLE_LIMIT:
             console.truncate(0)
         launcher = subprocess.run(
-            ["/bin/sh", "-c", script, place.mark, *joins, "--", *command],
+            [*_supervisor(place), *joins, "--", *command],
             stdin=subprocess.DEVNULL,
             stdout=console,
             stderr=console,
@@ -72,6 +85,38 @@ def _launch(place: Place, name: HostName, command: list[str]) -> None:
         )
     if launcher.returncode != 0:
         raise ProviderError(f"the supervisor of {name} did not start", host=name, evidence=console_tail(place, name))
+
+
+def _supervisor(place: Place) -> tuple[str, str, str, str]:
+    return ("/bin/sh", "-c", _script(SUPERVISE), place.mark)
+
+
+@cache
+def _script(path: Path) -> str:
+    return path.read_text("ascii")
+
+
+def is_supervisor(place: Place, pid: int) -> bool:
+    """True for a supervisor of this cluster: root's, and exactly our words; no other process is ours to end."""
+    folder = Path("/proc", str(pid))
+    try:
+        words = (folder / "cmdline").read_bytes().split(b"\0")
+        status = (folder / "status").read_text("utf-8", "replace").splitlines()
+    except OSError:
+        return False
+    ours = [os.fsencode(word) for word in _supervisor(place)]
+    return words[: len(ours)] == ours and ["Uid:", "0", "0", "0", "0"] in (line.split() for line in status)
+
+
+def end_supervisor(place: Place, pid: int) -> None:
+    """SIGKILL to a supervisor of this cluster, and to nothing that has its pid by now."""
+    with suppress(OSError):
+        handle = os.pidfd_open(pid)
+        try:
+            if is_supervisor(place, pid):
+                signal.pidfd_send_signal(handle, signal.SIGKILL)
+        finally:
+            os.close(handle)
 
 
 def console_file(place: Place, name: HostName) -> Path:

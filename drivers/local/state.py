@@ -8,7 +8,7 @@ from ipaddress import IPv4Network
 from pathlib import Path
 
 from drivers.local.names import Place
-from provisioner.errors import PreconditionError
+from provisioner.errors import AccessError, PreconditionError
 from provisioner.files import atomic_write
 from provisioner.model.ids import ClusterId, HostName
 
@@ -118,10 +118,17 @@ def host_records(place: Place) -> tuple[HostRecord, ...]:
 
 def host_names(place: Place) -> tuple[HostName, ...]:
     """Every host that has a folder, half-made ones too."""
+    return tuple(HostName(path.name) for path in listed(place.hosts_folder))
+
+
+def listed(folder: Path) -> tuple[Path, ...]:
+    """What lies in a folder, sorted; nothing where there is none. Raises AccessError where it may not be read."""
     try:
-        return tuple(HostName(name) for name in sorted(p.name for p in place.hosts_folder.iterdir()))
+        return tuple(sorted(folder.iterdir()))
     except FileNotFoundError:
         return ()
+    except PermissionError as error:
+        raise _forbidden(folder) from error
 
 
 def _read(path: Path) -> dict[str, object] | None:
@@ -130,7 +137,7 @@ def _read(path: Path) -> dict[str, object] | None:
     except FileNotFoundError:
         return None
     except PermissionError as error:
-        raise PreconditionError(f"{path} may not be read", hint="run the same command with sudo, or as root") from error
+        raise _forbidden(path) from error
     except (OSError, ValueError) as error:
         raise PreconditionError(
             f"{path} cannot be read: {error}", hint="remove this cluster and make it again"
@@ -141,6 +148,10 @@ def _read(path: Path) -> dict[str, object] | None:
     if not isinstance(version, int) or version > VERSION:
         raise PreconditionError(f"{path} was written by a newer sealer-cloud", hint="use the newer version")
     return raw
+
+
+def _forbidden(path: Path) -> AccessError:
+    return AccessError(f"{path} may not be read", hint="run the same command with sudo, or as root")
 
 
 def _write(path: Path, value: dict[str, object]) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import fcntl
 import os
-import signal
 from contextlib import ExitStack, suppress
 from pathlib import Path
 
@@ -14,6 +13,7 @@ from drivers.local.locks import folder_lock
 from drivers.local.look import leftovers, loop_devices, marked
 from drivers.local.names import LocalPaths, Place, place_of
 from drivers.local.network import remove_switch
+from drivers.local.processes import end_supervisor
 from drivers.local.remove import remove_parents, remove_tree, wait_until_reaped
 from drivers.local.state import host_names
 from provisioner.errors import PreconditionError
@@ -49,8 +49,7 @@ def sweep(cid: ClusterId, paths: LocalPaths | None = None) -> tuple[str, ...]:
 
 def _remove(place: Place) -> None:
     for pid in marked(place):
-        with suppress(ProcessLookupError):
-            os.kill(pid, signal.SIGKILL)
+        end_supervisor(place, pid)
     cgroups.kill(place.cgroup)
     remove_switch(place)
     cgroups.remove_groups(place.cgroup)

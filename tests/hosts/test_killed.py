@@ -79,6 +79,19 @@ def test_sweep_of_a_running_cluster_without_records(cluster: Cluster) -> None:
     assert look(cluster.cid) == before
 
 
+def test_a_bystander_that_names_the_cluster_outlives_its_sweep(cluster: Cluster) -> None:
+    cluster.up()
+    words = f"sealer-cloud-{cluster.cid}"
+    bystander = subprocess.Popen(["/bin/sh", "-c", "sleep 60; :", words], start_new_session=True)
+    try:
+        machines.sweep(cluster.cid)
+        assert machines.leftovers(cluster.cid) == ()
+        assert bystander.poll() is None
+    finally:
+        os.killpg(bystander.pid, signal.SIGKILL)
+        bystander.wait()
+
+
 async def test_hosts_outlive_the_process_that_made_them_and_hold_nothing_of_it(cluster: Cluster) -> None:
     process = victim(cluster)
     out, _ = process.communicate(timeout=60)  # ends only when nobody holds the other end of the pipe
