@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-from tests.e2e.product import Product
+from jsonschema import Draft202012Validator
+from referencing import Registry, Resource
+
+from tests.e2e.product import ROOT, Product
 from tests.e2e.snapshot import disk_files
 from tests.hosts.outside import look
 
@@ -108,6 +112,13 @@ def rootfs(user: Product, host: str, name: str) -> Path:
     """A file of the current rootfs."""
     base = on_disk(user, host, f"/var/lib/sealer/data/{user.cluster}")
     return base / (base / "rootfs").readlink() / name
+
+
+def keeps_schema(kind: str, document: object) -> None:
+    """The document is what docs/schema promises for this command."""
+    files = {f.name: json.loads(f.read_text()) for f in (ROOT / "docs/schema").glob("*.schema.json")}
+    registry: Registry = Registry().with_resources((n, Resource.from_contents(s)) for n, s in files.items())
+    Draft202012Validator(files[f"{kind}.schema.json"], registry=registry).validate(document)
 
 
 def notes(user: Product, host: str) -> list[str]:
