@@ -24,7 +24,7 @@ def paths_of_shells(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[s
         yield {"dash": f"{dash}:/usr/bin:/bin", "busybox": applets}
 
 
-@pytest.fixture(params=["dash", "busybox"])
+@pytest.fixture(params=["dash", pytest.param("busybox", marks=pytest.mark.slow)])
 def rig(request: pytest.FixtureRequest, tmp_path: Path, paths_of_shells: dict[str, str]) -> Iterator[Rig]:
     host = FakeHost(HostName("m1"), tmp_path / "m1", paths_of_shells[request.param])
     yield Rig(host, tmp_path)

@@ -126,7 +126,7 @@ def merged(layers: list[list[Item]]) -> dict[str, Thing]:
     return {e.path: Thing(e.kind.value, values[e.kind](e)) for e in result.entries}
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(st.lists(st.lists(ITEMS, max_size=6), min_size=1, max_size=4))
 def test_merge_equals_the_model(layers: list[list[Item]]) -> None:
     try:
@@ -138,7 +138,7 @@ def test_merge_equals_the_model(layers: list[list[Item]]) -> None:
     assert merged(layers) == expected
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(st.lists(ITEMS, max_size=6), st.lists(ITEMS, max_size=6))
 def test_marks_may_stand_anywhere(lower: list[Item], upper: list[Item]) -> None:
     marks = [i for i in upper if i.verb >= Verb.WHITEOUT]
@@ -155,13 +155,13 @@ def test_marks_may_stand_anywhere(lower: list[Item], upper: list[Item]) -> None:
 # Any bytes
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(st.binary(max_size=3000))
 def test_tar_any_bytes(data: bytes) -> None:
     with_ours(lambda: read_all(data))
 
 
-@settings(max_examples=250, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(st.integers(0, 3000), st.integers(0, 255), st.integers(1, 40))
 @example(147, 0, 2)  # a checksum behind a NUL
 @example(105, 40, 5)  # the mode of an extension header, with the sum unchanged
@@ -187,7 +187,7 @@ NAMES = st.text(st.characters(codec="utf-8", exclude_characters="\0/\n\r"), min_
 )
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(
     st.lists(st.tuples(st.lists(NAMES, min_size=1, max_size=5).map("/".join), st.binary(max_size=1500)), max_size=5),
     st.sampled_from([tarfile.GNU_FORMAT, tarfile.PAX_FORMAT]),
@@ -202,7 +202,7 @@ def test_tar_same_as_the_stdlib(files: list[tuple[str, bytes]], form: int) -> No
     assert [(h.name.decode(), body) for h, body in read_all(out.getvalue())] == files
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(st.binary(max_size=300))
 def test_names_never_lead_out(raw: bytes) -> None:
     name = with_ours(lambda: normal_name(raw))
@@ -228,7 +228,7 @@ JSON = st.recursive(
 )
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(st.one_of(st.binary(max_size=200), JSON.map(lambda value: json.dumps(value).encode())))
 def test_manifests_any_bytes(data: bytes) -> None:
     with_ours(lambda: parse_manifest(data, OCI_MANIFEST, "m"))
@@ -246,7 +246,7 @@ KUBEFILES = st.lists(
 ).map("".join)
 
 
-@settings(max_examples=250, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(st.one_of(st.binary(max_size=200), KUBEFILES.map(str.encode), st.text(max_size=100).map(str.encode)))
 def test_kubefiles_any_bytes(data: bytes) -> None:
     try:
@@ -261,7 +261,7 @@ def test_kubefiles_any_bytes(data: bytes) -> None:
     assert all(cmd.strip() for cmd in found.cmds)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(st.text("abZ09.:/@_-[]é\n ", max_size=30))
 def test_references_print_back(text: str) -> None:
     ref = with_ours(lambda: parse_reference(text))
@@ -270,7 +270,7 @@ def test_references_print_back(text: str) -> None:
         assert not ref.repository.startswith("-")
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(st.text("ab*?[]!^-\\/.#\n ", max_size=20), st.text("ab*[]-/", max_size=8))
 def test_ignore_any_text(patterns: str, path: str) -> None:
     ignore = with_ours(lambda: parse_ignore(patterns, "f"))

@@ -50,6 +50,6 @@ def test_plain_text_is_copied(text: str) -> None:
     assert render(parse_template("f", text), {}) == text
 
 
-@given(st.text(), st.text().filter(lambda text: "{{" not in text))
+@given(st.text(), st.text().filter(lambda text: "{{" not in text + "{"))
 def test_a_value_is_copied_whatever_it_holds(value: str, around: str) -> None:
     assert reveal(render(parse_template("f", around + "{{ .A }}" + around), {"A": value})) == around + value + around

@@ -101,7 +101,7 @@ def _assert_converged(world: World) -> None:
     assert all(commands)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=75, deadline=None)
 @given(st.lists(OPERATIONS, max_size=8))
 def test_one_whole_up_leaves_nothing_to_do(operations: list[tuple[str, str, int]]) -> None:
     world = World()
@@ -111,7 +111,7 @@ def test_one_whole_up_leaves_nothing_to_do(operations: list[tuple[str, str, int]
     _assert_converged(world)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(st.integers(0, 120), st.integers(0, 120))
 def test_a_create_killed_anywhere_stays_a_create(first: int, second: int) -> None:
     world = World()
@@ -123,7 +123,7 @@ def test_a_create_killed_anywhere_stays_a_create(first: int, second: int) -> Non
     assert all("phase: create" in host.files["etc/etcd.conf"] for host in world.model.hosts.values())
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(st.lists(OPERATIONS, max_size=6), st.sets(st.sampled_from(NAMES)))
 def test_a_plan_made_without_some_hosts_shows_all_that_then_runs(
     operations: list[tuple[str, str, int]], unread: set[str]
@@ -151,7 +151,7 @@ def test_a_plan_made_without_some_hosts_shows_all_that_then_runs(
             assert host.bytes_to_send >= other.bytes_to_send
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(st.sets(st.sampled_from(NAMES), min_size=1))
 def test_a_plan_made_before_machines_are_replaced_shows_all_that_then_runs(creating: set[str]) -> None:
     world = World()

@@ -102,6 +102,7 @@ async def test_secrets_are_masked_in_what_we_keep(cluster: Cluster) -> None:
         assert CANARY not in host.state(PATHS, "ledger.jsonl").read_text()
 
 
+@pytest.mark.slow
 async def test_link_lost_before_the_status_is_asked_again(cluster: Cluster) -> None:
     cluster.fakes["m1"].drop += ["run", "run", "put", "lay"]
     cluster.fakes["n1"].drop += ["health", "record", "wait"]
@@ -110,6 +111,7 @@ async def test_link_lost_before_the_status_is_asked_again(cluster: Cluster) -> N
     assert not (await cluster.up()).plan.changes
 
 
+@pytest.mark.slow
 async def test_host_that_does_not_come_back_leaves_an_unknown_end(cluster: Cluster) -> None:
     cluster.fakes["m2"].drop.append("run")
     cluster.fakes["m2"].stall.add("wait")
@@ -158,6 +160,7 @@ async def test_changed_env_runs_only_what_depends_on_it_one_host_at_a_time(clust
     assert seen == [("m2", False), ("m2", True), ("m1", False), ("m1", True), ("n1", False), ("n1", True)]
 
 
+@pytest.mark.slow
 async def test_rolling_stops_at_the_first_host_that_stays_ill(cluster: Cluster) -> None:
     await cluster.up()
     cluster.forget_history()
@@ -170,6 +173,7 @@ async def test_rolling_stops_at_the_first_host_that_stays_ill(cluster: Cluster) 
     assert cluster.history("m1") == cluster.history("n1") == []
 
 
+@pytest.mark.slow
 async def test_rolling_waits_for_hosts_that_come_up(cluster: Cluster) -> None:
     looks = b'up || { echo down; exit 1; }\necho look >>"$SEALER_DATA/looks"\n'
     slow = b'[ "$(grep -c look "$SEALER_DATA/looks")" -gt 3 ] || { echo starting; exit 75; }\necho well\n'
@@ -204,6 +208,7 @@ async def test_reboot_starts_again_and_initialises_nothing(cluster: Cluster) -> 
     assert [cluster.history(h) for h in ("m1", "m2", "n1")] == [[], [], ["start"]]
 
 
+@pytest.mark.slow
 async def test_host_that_joins_is_added_before_it_starts(cluster: Cluster) -> None:
     await cluster.up()
     cluster.forget_history()
@@ -216,6 +221,7 @@ async def test_host_that_joins_is_added_before_it_starts(cluster: Cluster) -> No
     assert not (await cluster.up()).plan.changes
 
 
+@pytest.mark.slow
 async def test_host_that_leaves_is_removed(cluster: Cluster) -> None:
     await cluster.up()
     cluster.forget_history()
@@ -225,6 +231,7 @@ async def test_host_that_leaves_is_removed(cluster: Cluster) -> None:
     assert not (await cluster.up()).plan.changes
 
 
+@pytest.mark.slow
 async def test_never_healthy_is_a_deadline_with_the_last_line(cluster: Cluster) -> None:
     cluster.files = {**SCRIPTS, "scripts/health.sh": b"#!/bin/sh\necho no quorum yet\nexit 75\n"}
     with pytest.raises(DeadlineError, match="not healthy within 120 s: no quorum yet") as caught:
@@ -263,6 +270,7 @@ async def test_full_disk_fails_and_the_rerun_works(cluster: Cluster) -> None:
     assert cluster.history("m2") == FRESH
 
 
+@pytest.mark.slow
 async def test_new_image_keeps_the_old_rootfs_beside_it(cluster: Cluster) -> None:
     await cluster.up()
     cluster.files = {**SCRIPTS, "bin/data": b"new"}
@@ -278,6 +286,7 @@ async def test_new_image_keeps_the_old_rootfs_beside_it(cluster: Cluster) -> Non
     assert not (await cluster.up()).plan.changes
 
 
+@pytest.mark.slow
 async def test_rootfs_that_a_power_loss_cut_is_sent_again(cluster: Cluster) -> None:
     await cluster.up()
     cluster.forget_history()

@@ -148,6 +148,7 @@ async def test_a_run_that_dies_in_stage_1_is_gone_on_with(stage: Stage, point: s
     assert not (await stage.up()).changed
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "point",
     [
