@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -48,8 +49,9 @@ def tiny_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def product(tmp_path: Path, image_home: Path) -> Iterator[Product]:
     """A user who has the image; whatever the test leaves is removed, and the machine must look as before."""
     before = look("nobody-aaaaaa")
-    user = Product(tmp_path, {"XDG_DATA_HOME": str(image_home / "data")})
+    # A name of its own: another cluster called etcd may stand on this machine, a user's or another test's.
+    user = Product(tmp_path, {"XDG_DATA_HOME": str(image_home / "data")}, cluster=f"etcd-{secrets.token_hex(3)}")
     yield user
     user.remember()
-    user.run("down", "etcd", "--provider", "local", "--yes")
+    user.run(*user.down_words)
     assert look(user.cid) == before

@@ -84,13 +84,27 @@ class Product:
         return answer
 
     def up(self, *words: str) -> Answer:
-        return self.ok("up", "etcd:v1", "--provider", "local", "--masters", "3", "--yes", *words)
+        return self.ok(*self.up_words, *words)
+
+    @property
+    def up_words(self) -> tuple[str, ...]:
+        """The main job, as words."""
+        return ("up", "etcd:v1", "-n", self.cluster, "--provider", "local", "--masters", "3", "--yes")
+
+    @property
+    def down_words(self) -> tuple[str, ...]:
+        """Removing it, as words."""
+        return ("down", self.cluster, "--provider", "local", "--yes")
+
+    def status(self) -> dict:
+        """`status` of our cluster."""
+        return self.ok("status", self.cluster, "-o", "json").json
 
     def etcdctl(self, host: str, *words: str) -> Answer:
         """Run etcdctl on a host against its own member."""
-        tool = "/var/lib/sealer/data/etcd/rootfs/bin/etcdctl"
+        tool = f"/var/lib/sealer/data/{self.cluster}/rootfs/bin/etcdctl"
         line = f"ETCDCTL_API=3 {tool} --endpoints=http://127.0.0.1:2379 --command-timeout=5s {' '.join(words)}"
-        return self.run("ssh", "etcd", host, "--", line)
+        return self.run("ssh", self.cluster, host, "--", line)
 
     def member_ids(self, host: str = "m1") -> dict[str, str]:
         """Member ids by name, as `host` tells them."""

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from tests.e2e.product import Product
 
-LIVE = ("etcd/data/etcd/member", "etcd/data/etcd.log", "/run/", "/proc/", "/sys/", "/dev/")
+LIVE = ("/data/etcd/member", "/data/etcd.log", "/run/", "/proc/", "/sys/", "/dev/")
 """Places that a running etcd writes by itself."""
 
 
@@ -23,7 +23,7 @@ def backend_files(product: Product) -> dict[str, tuple[int, int]]:
 
 def host_files(product: Product) -> dict[str, list[str]]:
     """Every file below the folders that we write on the hosts, with size and time."""
-    return disk_files(product.ok("status", "etcd", "-o", "json").json["cid"])
+    return disk_files(product.status()["cid"])
 
 
 def disk_files(cid: str) -> dict[str, list[str]]:
@@ -49,7 +49,7 @@ def pids_of(cid: str, host: str) -> list[int]:
 
 def host_pids(product: Product) -> dict[str, list[int]]:
     """The etcd processes of all hosts: the same pids mean that nothing was restarted."""
-    cid = product.ok("status", "etcd", "-o", "json").json["cid"]
+    cid = product.status()["cid"]
     return {
         host: [p for p in pids_of(cid, host) if Path(f"/proc/{p}/comm").read_text().strip() == "etcd"]
         for host in ("m1", "m2", "m3")
@@ -58,7 +58,7 @@ def host_pids(product: Product) -> dict[str, list[int]]:
 
 def stop_host(product: Product, host: str) -> None:
     """Kill every process of a host, as a power cut does; its disk stays."""
-    cid = product.ok("status", "etcd", "-o", "json").json["cid"]
+    cid = product.status()["cid"]
     for pid in pids_of(cid, host):
         try:
             os.kill(pid, signal.SIGKILL)

@@ -13,7 +13,7 @@ pytestmark = [pytest.mark.hosts, pytest.mark.engine]
 def test_up_gives_three_healthy_members_that_share_data(product: Product) -> None:
     answer = product.up("-o", "json")
     assert len(answer.json["hosts"]) == 3
-    status = product.ok("status", "etcd", "-o", "json").json
+    status = product.status()
     assert [h["state"] for h in status["hosts"]] == ["healthy"] * 3
     assert "endpoints" in status["outputs"]
     assert product.etcdctl("m1", "put", "colour", "green").rc == 0
@@ -24,7 +24,7 @@ def test_up_gives_three_healthy_members_that_share_data(product: Product) -> Non
 def test_up_again_changes_nothing_and_plan_says_so(product: Product) -> None:
     product.up()
     before = host_files(product), backend_files(product)
-    plan = product.ok("plan", "etcd:v1", "--provider", "local", "-o", "json").json
+    plan = product.ok("plan", "etcd:v1", "-n", product.cluster, "--provider", "local", "-o", "json").json
     assert [h["steps"] for h in plan["hosts"]] == [[], [], []]
     assert not any(plan["infra"][op] for op in ("create", "update", "replace", "delete"))
     assert (host_files(product), backend_files(product)) == before
@@ -36,7 +36,9 @@ def test_up_again_changes_nothing_and_plan_says_so(product: Product) -> None:
 
 
 def test_plan_of_a_new_cluster_changes_nothing_and_names_the_steps_that_run(product: Product) -> None:
-    plan = product.ok("plan", "etcd:v1", "--provider", "local", "--masters", "3", "-o", "json").json
+    plan = product.ok(
+        "plan", "etcd:v1", "-n", product.cluster, "--provider", "local", "--masters", "3", "-o", "json"
+    ).json
     assert plan["cid"] is None
     assert not product.state.exists() or not any(p.is_file() for p in product.state.rglob("*"))
     shown = sorted(s["id"] for h in plan["hosts"] for s in h["steps"])
@@ -46,7 +48,7 @@ def test_plan_of_a_new_cluster_changes_nothing_and_names_the_steps_that_run(prod
 
 def test_one_env_value_changes_only_what_depends_on_it(product: Product) -> None:
     product.up()
-    words = ("etcd:v1", "--provider", "local", "-e", "ETCD_HEARTBEAT=150")
+    words = ("etcd:v1", "-n", product.cluster, "--provider", "local", "-e", "ETCD_HEARTBEAT=150")
     plan = product.ok("plan", *words, "-o", "json").json
     due = {s["id"] for h in plan["hosts"] for s in h["steps"]}
     expected = {
@@ -69,7 +71,7 @@ def test_a_host_whose_processes_died_comes_back_as_the_same_member(product: Prod
     product.up()
     assert product.member_ids() == ids
     assert "yes" in product.etcdctl("m2", "get", "kept").out
-    status = product.ok("status", "etcd", "-o", "json").json
+    status = product.status()
     assert [h["state"] for h in status["hosts"]] == ["healthy"] * 3
 
 
@@ -78,20 +80,20 @@ def test_down_without_state_leaves_nothing(product: Product) -> None:
 
     product.up()
     shutil.rmtree(product.state)
-    answer = product.ok("down", "etcd", "--provider", "local", "--yes")
+    answer = product.ok(*product.down_words)
     assert "gone" in (answer.out + answer.err).lower()
-    assert product.ok("down", "etcd", "--provider", "local", "--yes").rc == 0
+    assert product.ok(*product.down_words).rc == 0
 
 
 def test_a_second_up_meanwhile_is_refused(product: Product) -> None:
-    first = product.start("up", "etcd:v1", "--provider", "local", "--masters", "3", "--yes")
-    lock = product.state / "clusters" / "etcd" / "lock"
+    first = product.start(*product.up_words)
+    lock = product.state / "clusters" / product.cluster / "lock"
     import time
 
     deadline = time.monotonic() + 30
     while not lock.exists() and time.monotonic() < deadline:
         time.sleep(0.01)
-    second = product.run("up", "etcd:v1", "--provider", "local", "--masters", "3", "--yes")
+    second = product.run(*product.up_words)
     first.communicate(timeout=120)
     assert first.returncode == 0
     assert second.rc == 10
