@@ -34,10 +34,13 @@ START = "scripts/start.sh"
 def require_cluster(world: World, name: ClusterName) -> tuple[StackState, Accepted, ClusterId]:
     """The state of a cluster that must be there. Raises UsageError (3) naming the clusters that are."""
     stored = world.engine.stored(name)
-    if stored is None or stored.accepted is None or stored.cid is None:
+    if stored is None:
         known = ", ".join(world.engine.names()) or "none"
-        half = " (it is half made: `up` or `down` go on with it)" if stored else ""
-        raise UsageError(f"there is no cluster {name} here{half}", hint=f"clusters here: {known}")
+        raise UsageError(f"there is no cluster {name} here", hint=f"clusters here: {known}")
+    if stored.accepted is None or stored.cid is None:
+        at_work = holder(world.settings, name)
+        hint = f"`{at_work.command}` is at work on it" if at_work else "run the same `up` again, or `down` to remove it"
+        raise UsageError(f"cluster {name} is only begun: nothing of it is known yet", hint=hint)
     return stored, stored.accepted, stored.cid
 
 

@@ -60,6 +60,11 @@ async def find_target(world: World, name: ClusterName, provider: str | None) -> 
         stored = None
     if stored is None:
         found = await _look_for(world, name, provider)
+        if found and provider is None:  # another state folder may own it: whoever wants it gone says where it is
+            raise UsageError(
+                f"this state folder knows no cluster {name}, but {found.provider} has {found.cid}",
+                hint=f"if that is the one you mean: sealer-cloud down {name} --provider {found.provider}",
+            )
         return Target(_plan_by_look(found), None, (found.cid,)) if found else None
     plan = _plan_of(name, stored, provider)
     if plan.cid is not None:

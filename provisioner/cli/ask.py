@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
+import termios
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from typing import TextIO
@@ -75,9 +77,16 @@ class Asker:
             return self.agreed
 
 
+def _drop_typed_ahead() -> None:
+    """What was typed before the question stood there is no answer to it."""
+    with contextlib.suppress(OSError, ValueError, termios.error):  # no terminal, or none of ours
+        termios.tcflush(sys.stdin, termios.TCIFLUSH)
+
+
 def _ask(screen: Screen, question: str, read: Callable[[], str]) -> bool:
     """Raises InterruptedRunError (130) for Ctrl-C at the question."""
     try:
+        _drop_typed_ahead()
         screen.err.write(question)
         screen.err.flush()
         answer = read()

@@ -46,7 +46,8 @@ def open_session(output: str, *, quiet: bool = False, verbose: int = 0, color: b
 
 def can_ask(settings: Settings) -> bool:
     """True where a person sits at a terminal."""
-    return not settings.non_interactive and sys.stdin is not None and sys.stdin.isatty()
+    streams = (sys.stdin, sys.stderr)  # a question that is written into a file is read by nobody
+    return not settings.non_interactive and all(s is not None and s.isatty() for s in streams)
 
 
 def execute(session: Session, work: Callable[[Run], Awaitable[T]], *, yes: bool = False) -> T:

@@ -190,8 +190,8 @@ def test_without_a_terminal_up_asks_nothing_and_ends_with_3(
 
 
 def test_a_person_who_says_no_gets_130(pipeline: Pipeline, capsys: pytest.CaptureFixture[str]) -> None:
-    stdin = mock.Mock(isatty=lambda: True, readline=lambda: "no\n")
-    with mock.patch("sys.stdin", stdin):
+    stdin = mock.Mock(isatty=lambda: True, readline=lambda: "no\n", fileno=mock.Mock(side_effect=OSError))
+    with mock.patch("sys.stdin", stdin), mock.patch("provisioner.cli.run.can_ask", return_value=True):
         assert main(["up", "etcd:v1"]) == 130
     err = capsys.readouterr().err
     assert "not confirmed; nothing was changed" in err

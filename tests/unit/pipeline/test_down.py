@@ -132,3 +132,11 @@ async def test_the_look_decides_when_the_engine_could_not_delete(stage: Stage) -
     assert report.left == ()
     assert not stage.engine.machines
     assert "app" not in stage.engine.stacks
+
+
+async def test_a_cluster_that_only_a_look_finds_is_removed_only_where_the_provider_is_named(stage: Stage) -> None:
+    await stage.up()
+    stage.engine.stacks.clear()
+    with pytest.raises(UsageError, match="this state folder knows no cluster app, but local has app-"):
+        await stage.down()
+    assert len(stage.engine.machines) == 3
