@@ -257,8 +257,8 @@ def test_no_space_for_an_image(newcomer: Product) -> None:
 
 
 def test_no_space_for_hosts(newcomer: Product) -> None:
-    Path("/var/lib/sealer-cloud").mkdir(exist_ok=True)
-    run = behind(newcomer, *in_mounts("mount -t tmpfs -o size=20m none /var/lib/sealer-cloud"))
+    lines = ("mount -t tmpfs -o size=20m none /var/lib", "mkdir -m 700 /var/lib/sealer-cloud")
+    run = behind(newcomer, *in_mounts(*lines))
     refused(run(*UP, "-o", "json"), 12, "GiB free", "free at least 1 GiB")
 
 

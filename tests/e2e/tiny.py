@@ -74,7 +74,7 @@ def nothing_left(cid: str, before: dict[str, list[str]]) -> None:
     """The machine looks as it did before."""
     now = look(cid)
     changed = {kind: sorted(set(now[kind]) ^ set(before[kind])) for kind in now if now[kind] != before[kind]}
-    assert changed == {}
+    assert changed == {}, changed
 
 
 def state_files(user: Product) -> dict[str, tuple[int, int]]:
