@@ -54,7 +54,8 @@ def glob_regex(part: str) -> str:
     at = 0
     while at < len(part):
         char = part[at]
-        if char == "[" and (end := part.find("]", at + 2)) > 0:
+        # `[^]` names no letter to leave out: it is these three letters, as in `[]`.
+        if char == "[" and (end := part.find("]", at + 2)) > 0 and part[at + 1 : end] not in {"^", "!"}:
             inside = part[at + 1 : end]
             negated = inside[0] in "^!"
             out.append(f"(?!/)[{'^' if negated else ''}{_class(inside[negated:])}]")

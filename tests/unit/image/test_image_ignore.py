@@ -1,9 +1,11 @@
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from provisioner.errors import UsageError
-from provisioner.image.ignore import parse_ignore
+from provisioner.image.ignore import glob_regex, parse_ignore
 
 
 @pytest.mark.parametrize(
@@ -44,3 +46,8 @@ def test_docker_rules(patterns: str, ignored: list[str], kept: list[str]) -> Non
 def test_upwards_is_wrong_use() -> None:
     with pytest.raises(UsageError, match=r"\.dockerignore:2"):
         parse_ignore("a\n../b\n", ".dockerignore")
+
+
+@pytest.mark.parametrize("pattern", ["[^]", "[!]", "[]", "["])
+def test_a_class_of_nothing_is_taken_letter_by_letter(pattern: str) -> None:
+    assert re.fullmatch(glob_regex(pattern), pattern)
