@@ -66,11 +66,18 @@ def _make(folder: Path, end: float) -> None:
         try:
             private_folder(folder)
         except PreconditionError as error:
-            # A parent that the last cluster's removal took away while we made its child: make both again.
-            if not isinstance(error.__cause__, FileNotFoundError) or time.monotonic() >= end:
+            if not _vanished(error.__cause__, folder) or time.monotonic() >= end:
                 raise
         else:
             return
+
+
+def _vanished(cause: BaseException | None, folder: Path) -> bool:
+    """Another process removed the folder, or a parent, between two of our calls: it is to be made again.
+
+    "Exists" counts too: mkdir met it, and the look that followed no longer did.
+    """
+    return isinstance(cause, FileNotFoundError) or (isinstance(cause, FileExistsError) and not os.path.lexists(folder))
 
 
 def _locked(descriptor: int, end: float) -> bool:
