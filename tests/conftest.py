@@ -6,9 +6,11 @@ import signal
 
 from hypothesis import HealthCheck, settings
 
-# Below `nohup` a hang-up is ignored, and what ignores a signal hands that on to all it starts: tests of signals would lie.
-if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
-    signal.signal(signal.SIGHUP, signal.SIG_DFL)
+# Below `nohup`, or behind a script's `&`, signals are ignored, and what ignores a signal hands that on to all it starts:
+# tests of signals would lie.
+for _number, _usual in ((signal.SIGHUP, signal.SIG_DFL), (signal.SIGINT, signal.default_int_handler)):
+    if signal.getsignal(_number) is signal.SIG_IGN:
+        signal.signal(_number, _usual)
 
 _TOLD_BY_LUCK = [HealthCheck.too_slow, HealthCheck.filter_too_much]
 settings.register_profile("house", deadline=None, suppress_health_check=_TOLD_BY_LUCK)

@@ -25,7 +25,9 @@ pytestmark = [pytest.mark.hosts, pytest.mark.timeout(180)]
 ROOT = Path(__file__).resolve().parents[2]
 ACTS = 150
 """About how many acts it takes to make a network and a host."""
-SEED = random.SystemRandom().randrange(1 << 30)
+_RUN = os.environ.get("PYTEST_XDIST_TESTRUNUID")
+SEED = int(_RUN, 16) if _RUN else random.SystemRandom().randrange(1 << 30)
+"""The same in all workers of one run: each collects the tests for itself."""
 POINTS = sorted(random.Random(SEED).sample(range(1, ACTS), 10))
 
 

@@ -86,6 +86,11 @@ def wait_for(process: subprocess.Popen[str], word: str) -> None:
     assert process.stdout.readline().strip() == word
 
 
+def wait_for_stopping(process: subprocess.Popen[str]) -> None:
+    assert process.stderr is not None
+    assert any("Stopping" in line for line in process.stderr), "it ended without a word"
+
+
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 143)])
 def test_the_first_signal_asks_and_says_what_is_awaited(number: signal.Signals, code: int, tmp_path: Path) -> None:
     process = start("polite", tmp_path)
@@ -103,9 +108,7 @@ def test_the_second_signal_cancels(numbers: tuple[int, int], code: int, tmp_path
     process = start("stubborn", tmp_path)
     wait_for(process, "ready")
     process.send_signal(numbers[0])
-    assert process.stderr is not None
-    while "Stopping" not in process.stderr.readline():
-        pass
+    wait_for_stopping(process)
     process.send_signal(numbers[1])
     _, err = finish(process)
     assert process.returncode == code
@@ -116,9 +119,7 @@ def test_what_hangs_after_the_second_signal_is_left(tmp_path: Path) -> None:
     process = start("hung", tmp_path)
     wait_for(process, "ready")
     process.send_signal(signal.SIGINT)
-    assert process.stderr is not None
-    while "Stopping" not in process.stderr.readline():
-        pass
+    wait_for_stopping(process)
     process.send_signal(signal.SIGINT)
     wait_for(process, "cancelled")
     _, err = finish(process)
