@@ -5,10 +5,10 @@ from __future__ import annotations
 from types import MappingProxyType
 
 from provisioner.errors import UsageError
-from provisioner.model.driver import Driver, DriverRegistry
+from provisioner.model.driver import Driver, DriverRegistry, Surroundings
 
 
-def _local() -> Driver:
+def _local(_around: Surroundings) -> Driver:
     from drivers.local.driver import LocalDriver
 
     return LocalDriver()
@@ -26,11 +26,11 @@ def driver_names() -> tuple[str, ...]:
     return tuple(DRIVERS)
 
 
-def load_driver(name: str) -> Driver:
+def load_driver(name: str, around: Surroundings) -> Driver:
     """The driver of a provider. Raises UsageError naming it when it is unknown or not built yet."""
     make = DRIVERS.get(name)
     if make is not None:
-        return make()
+        return make(around)
     hint = f"use --provider {' or '.join(driver_names())}"
     if name in PLANNED:
         raise UsageError(f"provider {name!r} is not built yet", hint=hint)

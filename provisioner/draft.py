@@ -26,7 +26,7 @@ from provisioner.events import Phase, PhaseDone, PhaseStarted
 from provisioner.failpoints import arm_failpoint, no_failpoint
 from provisioner.infra.workdir import throwaway
 from provisioner.model.accepted import Accepted
-from provisioner.model.driver import Driver, Program
+from provisioner.model.driver import Driver, Marks, Program
 from provisioner.model.engine import Previewed, StackState
 from provisioner.model.facts import FactMap, HostFacts
 from provisioner.model.hosts import ClusterKeys, Inventory
@@ -174,7 +174,7 @@ async def make_draft(world: World, wish: Wish, choice: UpChoice, *, acting: bool
     check_machine(driver, spec, standing=is_standing(wish))
     cid = choose_cid(world, wish, driver)
     run = new_run_id(world.clock.now(), world.random)
-    program = build_program(driver, spec, wish.accepted, cid, run)
+    program = build_program(driver, spec, wish.accepted, Marks(cid, run, wish.accepted.expires_at))
     cluster = ClusterName(wish.accepted.cluster)
     keys = await world.engine.keys(cluster) if wish.stored else None
     begun = world.clock.monotonic()

@@ -8,13 +8,18 @@ from dataclasses import dataclass, field
 from provisioner.events import Events
 from provisioner.infra.engine import Engine
 from provisioner.model.clock import Clock
-from provisioner.model.driver import Driver, DriverRegistry
+from provisioner.model.driver import Driver, DriverRegistry, Surroundings
 from provisioner.model.ids import ClusterId, ClusterName, RandomBytes, StepId
 from provisioner.model.images import ImageSource
 from provisioner.model.plan import Plan
 from provisioner.settings import Settings
 from provisioner.stop import Stop
 from provisioner.transport.connection import Connect
+
+
+def surroundings_of(settings: Settings, clock: Clock) -> Surroundings:
+    """What drivers may know of this process."""
+    return Surroundings(settings.environ, settings.cache_dir, clock.now)
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +38,7 @@ class World:
 
     def driver(self, provider: str) -> Driver:
         """The driver of a provider that resolution has already accepted."""
-        return self.drivers[provider]()
+        return self.drivers[provider](surroundings_of(self.settings, self.clock))
 
 
 @dataclass(frozen=True, slots=True)

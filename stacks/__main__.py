@@ -10,12 +10,15 @@ requests come in by `sealer-cloud up` alone. The CLI needs to know where the sta
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 import pulumi
 
 from drivers.base import load_driver
 from provisioner.errors import UsageError
 from provisioner.infra.backend import FileStore, backend_of
 from provisioner.infra.statefile import to_state
+from provisioner.model.driver import Marks, Surroundings
 from provisioner.model.engine import StackState
 from provisioner.model.ids import RunId, parse_cluster_name
 from provisioner.settings import Settings, load_settings
@@ -38,13 +41,17 @@ def stored_state(name: str, settings: Settings) -> StackState:
 
 def main() -> None:
     """Declare the cluster of the selected stack. Raises UsageError if it was never accepted."""
-    state = stored_state(pulumi.get_stack(), load_settings())
+    settings = load_settings()
+    state = stored_state(pulumi.get_stack(), settings)
     if state.accepted is None or state.cid is None:
         raise UsageError(
             f"{state.cluster} has no accepted request yet", hint=f"sealer-cloud up IMAGE -n {state.cluster}"
         )
-    driver = load_driver(state.accepted.provider)
-    program = build_program(driver, driver.parse_spec(state.accepted), state.accepted, state.cid, RUN)
+    around = Surroundings(settings.environ, settings.cache_dir, lambda: datetime.now(UTC))
+    driver = load_driver(state.accepted.provider, around)
+    program = build_program(
+        driver, driver.parse_spec(state.accepted), state.accepted, Marks(state.cid, RUN, state.accepted.expires_at)
+    )
     program(lambda _kind, _value: None)
 
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import cast
 
 from provisioner.model.accepted import Accepted
-from provisioner.model.driver import Driver, OutputSink, Program
-from provisioner.model.ids import ClusterId, RunId
+from provisioner.model.driver import Driver, Marks, OutputSink, Program
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,8 +17,8 @@ class ClusterProgram:
     driver: Driver
     spec: object
     accepted: Accepted
-    cid: ClusterId
-    run: RunId
+    marks: Marks
+    adopt: Mapping[str, str] = field(default_factory=dict)
 
     def __call__(self, sink: OutputSink) -> None:
         """Declare everything; give the sink `keys` once and `host` per host, each only when known.
@@ -29,15 +29,17 @@ class ClusterProgram:
 
         from pulumi_sealer import Intent
 
-        intent = Intent("intent", cid=self.cid, request=self.accepted.to_json())
+        intent = Intent("intent", cid=self.marks.cid, request=self.accepted.to_json())
         pulumi.Output.all(loginPrivate=intent.login_private, loginPublic=intent.login_public, hmac=intent.hmac).apply(
             lambda keys: sink("keys", keys)
         )
-        hosts = self.driver.declare(self.spec, self.cid, self.run, intent, sink)
-        pulumi.export("cid", self.cid)
+        hosts = self.driver.declare(self.spec, self.marks, intent, sink, self.adopt)
+        pulumi.export("cid", self.marks.cid)
         pulumi.export("hosts", cast("list[pulumi.Output[object]]", hosts))
 
 
-def build_program(driver: Driver, spec: object, accepted: Accepted, cid: ClusterId, run: RunId) -> Program:
-    """The program of one cluster in one run."""
-    return ClusterProgram(driver, spec, accepted, cid, run)
+def build_program(
+    driver: Driver, spec: object, accepted: Accepted, marks: Marks, adopt: Mapping[str, str] | None = None
+) -> Program:
+    """The program of one cluster in one run; `adopt` as in `Driver.declare`."""
+    return ClusterProgram(driver, spec, accepted, marks, adopt or {})

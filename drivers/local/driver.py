@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import cast
 
 from drivers.local import look, sweep
@@ -9,12 +10,13 @@ from drivers.local.checks import check_machine, check_room
 from drivers.local.defaults import default_paths
 from drivers.local.names import LocalPaths
 from drivers.local.spec import LocalSpec, parse_local
+from drivers.nocloud import NoCloud
 from provisioner.model.accepted import Accepted
-from provisioner.model.driver import Check, FoundCluster, OutputSink
-from provisioner.model.ids import ClusterId, ClusterName, RunId
+from provisioner.model.driver import Check, FoundCluster, Marks, OutputSink
+from provisioner.model.ids import ClusterId, ClusterName
 
 
-class LocalDriver:
+class LocalDriver(NoCloud):
     """Hosts on this machine; `paths` is where they lie (None: the usual folders)."""
 
     name = look.PROVIDER
@@ -33,12 +35,19 @@ class LocalDriver:
         cidr = spec.cidr if isinstance(spec, LocalSpec) else None
         return (*check_machine(self._paths), *check_room(self._paths, cidr))
 
-    def declare(self, spec: object, cid: ClusterId, run: RunId, intent: object, sink: OutputSink) -> list[object]:
+    def declare(
+        self,
+        spec: object,
+        marks: Marks,
+        intent: object,
+        sink: OutputSink,
+        adopt: Mapping[str, str],  # noqa: ARG002 - our plugin's create adopts what lies there
+    ) -> list[object]:
         """Declare network and hosts inside a Pulumi program; one output per host."""
         from drivers.local.resources import declare
         from pulumi_sealer import Intent
 
-        return list(declare(cast("LocalSpec", spec), cid, run, cast("Intent", intent), sink))
+        return list(declare(cast("LocalSpec", spec), marks.cid, cast("Intent", intent), sink))
 
     def find(self, name: ClusterName | None) -> tuple[FoundCluster, ...]:
         """Clusters on this machine by records, cgroups and links."""

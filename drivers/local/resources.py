@@ -11,7 +11,7 @@ import pulumi_sealer
 from drivers.local.spec import LocalSpec
 from provisioner.model.driver import OutputSink
 from provisioner.model.hosts import WantedHost
-from provisioner.model.ids import ClusterId, RunId
+from provisioner.model.ids import ClusterId
 from pulumi_sealer import local
 
 TIMEOUTS = pulumi.CustomTimeouts(create="2m", update="2m", delete="2m")
@@ -21,7 +21,6 @@ TIMEOUTS = pulumi.CustomTimeouts(create="2m", update="2m", delete="2m")
 def declare(
     spec: LocalSpec,
     cid: ClusterId,
-    run: RunId,  # noqa: ARG001 - part of the seam: clouds tag what they make with it
     intent: pulumi_sealer.Intent,
     sink: OutputSink,
 ) -> list[pulumi.Output[dict[str, Any]]]:

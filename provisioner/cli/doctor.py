@@ -11,11 +11,13 @@ from provisioner.cli.jsonout import checks_to_json
 from provisioner.cli.run import Session
 from provisioner.cli.text import size
 from provisioner.cli.views import check_lines
+from provisioner.cli.world import SystemClock
 from provisioner.errors import PreconditionError, SealerError
 from provisioner.infra.backend import PASSPHRASE_VARIABLES, backend_of
 from provisioner.infra.install import COMMAND, engine_status
 from provisioner.model.driver import Check, DriverRegistry
 from provisioner.settings import Settings
+from provisioner.world import surroundings_of
 
 ROOM = 1_000_000_000
 """Bytes that should be free where images and state are kept."""
@@ -47,9 +49,10 @@ def collect_checks(settings: Settings, drivers: DriverRegistry) -> Iterator[Chec
         yield Check(f"tool {tool}", path is not None, path or "not found", hint)
     for word, folder in (("state", settings.state_dir), ("images", settings.images_dir), ("cache", settings.cache_dir)):
         yield _folder(word, folder)
+    around = surroundings_of(settings, SystemClock())
     for name, make in drivers.items():
         try:
-            yield from (Check(f"{name}: {c.name}", c.ok, c.detail, c.hint) for c in make().check())
+            yield from (Check(f"{name}: {c.name}", c.ok, c.detail, c.hint) for c in make(around).check())
         except SealerError as error:
             yield Check(f"{name}", ok=False, detail=error.message, hint=error.hint)
 

@@ -5,14 +5,18 @@ from __future__ import annotations
 from typing import Protocol
 
 from provisioner.events import Events
-from provisioner.model.driver import Program
+from provisioner.model.driver import EngineNeeds, Program
 from provisioner.model.engine import Destroyed, Previewed, StackState
 from provisioner.model.hosts import ClusterKeys, StackOutputs
 from provisioner.model.ids import ClusterId, ClusterName
 
+NOTHING = EngineNeeds()
+
 
 class Engine(Protocol):
-    """One stack per cluster. Every call is bounded; cancelling the awaiting task stops the engine in two steps.
+    """One stack per cluster. `needs` are the provider's: variables and plugins of the engine's processes.
+
+    Every call is bounded; cancelling the awaiting task stops the engine in two steps.
 
     Errors: ProviderError (6) a resource failed, AccessError (5) passphrase, PreconditionError (12) engine missing
     or state newer or broken, LockedError (10) a living process holds the stack, DeadlineError (11).
@@ -33,13 +37,17 @@ class Engine(Protocol):
         `state` False leaves the state itself alone: it may be damaged, and `down` goes by looking.
         """
 
-    async def preview(self, cluster: ClusterName, cid: ClusterId, program: Program, events: Events) -> Previewed:
+    async def preview(
+        self, cluster: ClusterName, cid: ClusterId, program: Program, events: Events, needs: EngineNeeds = NOTHING
+    ) -> Previewed:
         """Refresh and preview; changes nothing, not even the backend: a new cluster uses a throw-away backend."""
 
-    async def up(self, cluster: ClusterName, cid: ClusterId, program: Program, events: Events) -> StackOutputs:
+    async def up(
+        self, cluster: ClusterName, cid: ClusterId, program: Program, events: Events, needs: EngineNeeds = NOTHING
+    ) -> StackOutputs:
         """Make it so."""
 
-    async def destroy(self, cluster: ClusterName, events: Events) -> Destroyed:
+    async def destroy(self, cluster: ClusterName, events: Events, needs: EngineNeeds = NOTHING) -> Destroyed:
         """Delete all resources; what fails is listed, not raised."""
 
     async def forget(self, cluster: ClusterName, *, aside: bool = False) -> None:

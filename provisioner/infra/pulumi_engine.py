@@ -14,6 +14,7 @@ from provisioner.events import Events, ignore
 from provisioner.files import private_folder, require_space
 from provisioner.infra.backend import FileStore, backend_of, file_backend, new_passphrase, passphrase_environment
 from provisioner.infra.changes import refuse_mass_loss, to_destroyed, to_plan
+from provisioner.infra.engine import NOTHING
 from provisioner.infra.install import require_engine
 from provisioner.infra.keycache import read_keys, write_keys
 from provisioner.infra.locks import LOCK, cluster_folder
@@ -30,7 +31,7 @@ from provisioner.infra.workdir import (
     sweep_throwaways,
     throwaway,
 )
-from provisioner.model.driver import Program
+from provisioner.model.driver import EngineNeeds, Program
 from provisioner.model.engine import Destroyed, Previewed, StackState
 from provisioner.model.hosts import ClusterKeys, StackOutputs
 from provisioner.model.ids import ClusterId, ClusterName
@@ -107,13 +108,15 @@ class PulumiEngine:
             notes += await self._clear_pending_creates(cluster)
         return tuple(notes)
 
-    async def preview(self, cluster: ClusterName, cid: ClusterId, program: Program, events: Events) -> Previewed:
+    async def preview(
+        self, cluster: ClusterName, cid: ClusterId, program: Program, events: Events, needs: EngineNeeds = NOTHING
+    ) -> Previewed:
         """Refresh and preview in a folder of its own that is gone afterwards; a new cluster gets its own backend there."""
         from provisioner.infra import automation
 
         deployment = self._files().read(cluster)
         with throwaway(self._settings) as work:
-            run = self._run(cluster, work, deployment, events, throwaway_backend=deployment is None)
+            run = self._run(cluster, work, deployment, events, throwaway_backend=deployment is None, needs=needs)
             sink = OutputCollector()
 
             def call() -> None:
@@ -125,13 +128,15 @@ class PulumiEngine:
         refuse_mass_loss(run.seen.steps)
         return Previewed(to_plan(run.seen.steps), sink.outputs(cid))
 
-    async def up(self, cluster: ClusterName, cid: ClusterId, program: Program, events: Events) -> StackOutputs:
+    async def up(
+        self, cluster: ClusterName, cid: ClusterId, program: Program, events: Events, needs: EngineNeeds = NOTHING
+    ) -> StackOutputs:
         """Make it so; a failure leaves what was made in the state."""
         from provisioner.infra import automation
 
         deployment = self._files().read(cluster)
         with self._work(cluster) as work:
-            run = self._run(cluster, work, deployment, events)
+            run = self._run(cluster, work, deployment, events, needs=needs)
             sink = OutputCollector()
 
             def call() -> None:
@@ -145,7 +150,7 @@ class PulumiEngine:
                 write_keys(work.path, cid, outputs.keys)
         return outputs
 
-    async def destroy(self, cluster: ClusterName, events: Events) -> Destroyed:
+    async def destroy(self, cluster: ClusterName, events: Events, needs: EngineNeeds = NOTHING) -> Destroyed:
         """Delete all resources, past failed ones; half-made stacks too. Raises only if nothing could be begun."""
         from provisioner.infra import automation
 
@@ -153,7 +158,7 @@ class PulumiEngine:
         if deployment is None:
             return Destroyed((), ())
         with self._work(cluster) as work:
-            run = self._run(cluster, work, deployment, events)
+            run = self._run(cluster, work, deployment, events, needs=needs)
             try:
                 await self._call(run, lambda: automation.destroy(run, cluster), RUN_LIMIT)
             except SealerError as error:
@@ -221,6 +226,7 @@ class PulumiEngine:
         events: Events,
         *,
         throwaway_backend: bool = False,
+        needs: EngineNeeds = NOTHING,
     ) -> Run:
         """Everything that a call of the engine needs, checked before a process is started."""
         from provisioner.infra.automation import Run, Seen
@@ -229,14 +235,14 @@ class PulumiEngine:
         require_space(self._settings.state_dir, ROOM)
         engine = require_engine(self._settings, at_least=deployment.engine_version if deployment else "")
         extra = self._environment(work, throwaway_backend=throwaway_backend)
-        work.prepare(cluster, self._plugin, deployment.salt if deployment else "")
+        work.prepare(cluster, self._plugin, deployment.salt if deployment else "", needs.plugins)
         return Run(
             cli=engine.path,
             version=engine.version,
             work_dir=work.path,
             run_dir=work.run,
             environ=engine_environment(self._settings.environ),
-            extra=extra,
+            extra={**needs.environ, **extra},
             child=Child(),
             seen=Seen(forward(events)),
             parallel=self._parallel,

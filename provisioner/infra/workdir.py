@@ -62,11 +62,16 @@ class WorkDir:
         """Records of engines and plugins."""
         return self.path / "run"
 
-    def prepare(self, cluster: ClusterName, plugin: Sequence[str], salt: str) -> None:
-        """Write what is missing or different; `salt` makes a lost stack settings file again."""
+    def prepare(
+        self, cluster: ClusterName, plugin: Sequence[str], salt: str, plugins: Mapping[str, Path] | None = None
+    ) -> None:
+        """Write what is missing or different; `salt` makes a lost stack settings file again.
+
+        `plugins` are those of other providers, by name: the folder that holds each.
+        """
         for folder in (self.path, self.home, self.run, self.path / "bin"):
             private_folder(folder)
-        _write(self.path / "Pulumi.yaml", _project(), 0o600)
+        _write(self.path / "Pulumi.yaml", _project(plugins or {}), 0o600)
         _write(self.path / "bin" / PLUGIN, f'#!/bin/sh\nexec {shlex.join(plugin)} "$@"\n', 0o700)
         settings_file = self.path / f"Pulumi.{cluster}.yaml"
         if salt and not settings_file.exists():
@@ -147,11 +152,12 @@ def _ended_note(pids: tuple[int, ...]) -> str:
     return f" and ended its processes {', '.join(map(str, pids))}" if pids else ""
 
 
-def _project() -> str:
+def _project(plugins: Mapping[str, Path]) -> str:
     # The runtime is never started: the program runs in our process. A path is a folder, relative to this file.
     return (
         f"name: {PROJECT}\nruntime: python\ndescription: Machines of a cluster, made by sealer-cloud\n"
         "plugins:\n  providers:\n    - name: sealer\n      path: bin\n"
+        + "".join(f"    - name: {name}\n      path: {json.dumps(str(plugins[name]))}\n" for name in sorted(plugins))
     )
 
 

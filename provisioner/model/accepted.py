@@ -15,6 +15,8 @@ from provisioner.model.hosts import WantedHost
 from provisioner.model.ids import HostName
 
 ACCEPTED_VERSION = 1
+_LATER = ("region", "zones", "osImage", "ssh", "ttl", "machines", "placement")
+_LATER_IN_POOLS = ("instanceTypes", "spot", "labels", "taints")
 
 
 class _Model(BaseModel):
@@ -38,8 +40,58 @@ class AcceptedHost(_Model):
     slot: int
 
 
+class AcceptedSpot(_Model):
+    """Spot machines: at most this price per host and hour (None: the on-demand price); then `fallback`."""
+
+    max_price: float | None = None
+    currency: str | None = None
+    fallback: str | None = None
+    """`on-demand`, or None: no spot capacity is an error (13)."""
+
+
+class AcceptedJump(_Model):
+    """One host to connect through."""
+
+    host: str
+    port: int = 22
+    user: str = "root"
+    private_key_file: str | None = None
+    host_keys: tuple[str, ...] = ()
+
+
+class AcceptedSsh(_Model):
+    """How machines that we did not make, or their pool, are logged in to. Files are absolute paths, read at each run."""
+
+    host: str | None = None
+    port: int = 22
+    user: str = "root"
+    private_key_file: str | None = None
+    jump: AcceptedJump | None = None
+
+
+class AcceptedMachine(_Model):
+    """A machine that exists (bare metal): the host's name, what the cluster calls it by, how we reach it, its keys.
+
+    `host_keys` are fingerprints (`SHA256:…`) or public keys; `known_hosts_file` an absolute path; one of them is there.
+    """
+
+    name: str
+    address: str
+    ssh: AcceptedSsh
+    host_keys: tuple[str, ...] = ()
+    known_hosts_file: str | None = None
+
+
+class AcceptedOsImage(_Model):
+    """The operating system of machines that we make: a catalogue name like `debian-12`, or the provider's own id."""
+
+    name: str | None = None
+    arch: str | None = None
+    id: str | None = None
+
+
 class AcceptedPool(_Model):
-    """A pool; cpu in vCPU, memory and disks in GiB."""
+    """A pool; cpu in vCPU, memory and disks in GiB. `instance_types` in order of preference; empty: by cpu and memory."""
 
     name: str
     roles: tuple[str, ...]
@@ -49,6 +101,10 @@ class AcceptedPool(_Model):
     system_disk: int | None = None
     data_disks: tuple[int, ...] = ()
     env: Mapping[str, str] = Field(default_factory=dict)
+    instance_types: tuple[str, ...] = ()
+    spot: AcceptedSpot | None = None
+    labels: Mapping[str, str] = Field(default_factory=dict)
+    taints: tuple[str, ...] = ()
 
 
 class Accepted(_Model):
@@ -68,7 +124,20 @@ class Accepted(_Model):
     annotations: Mapping[str, str] = Field(default_factory=dict)
     protect: bool = False
     expires_at: str | None = None
+    """RFC 3339, UTC, whole seconds: fixed at the first create, changed by `ttl` alone."""
     excluded: tuple[str, ...] = ()
+    region: str | None = None
+    zones: tuple[str, ...] = ()
+    """Order of preference and fail-over; empty: the driver chooses by stock."""
+    os_image: AcceptedOsImage | None = None
+    ssh: AcceptedSsh | None = None
+    """User and port of machines that we make (`privateKeyFile` None: a key is made for this cluster)."""
+    ttl: int | None = None
+    """Seconds that were asked for; what stands in the plan's hash instead of the deadline."""
+    machines: tuple[AcceptedMachine, ...] = ()
+    """Bare metal: one per host, by the host's name."""
+    placement: Mapping[str, object] = Field(default_factory=dict)
+    """What the driver chose before anything was made (zones, types, images, disks), in its own words: it keeps to it."""
 
     @property
     def wanted(self) -> tuple[WantedHost, ...]:
@@ -76,8 +145,21 @@ class Accepted(_Model):
         return tuple(WantedHost(HostName(h.name), h.pool, h.roles, h.slot) for h in self.hosts)
 
     def to_json(self) -> dict[str, object]:
-        """The JSON object for the resource's input."""
-        return self.model_dump(mode="json", by_alias=True)
+        """The JSON object for the resource's input.
+
+        Fields that came later stand in it only where they say something: else the intent of every cluster that an older version made would show as changed.
+        """
+        raw = self.model_dump(mode="json", by_alias=True)
+        for pool in raw["pools"]:
+            _drop_unsaid(pool, _LATER_IN_POOLS)
+        return _drop_unsaid(raw, _LATER)
+
+
+def _drop_unsaid(raw: dict[str, object], keys: tuple[str, ...]) -> dict[str, object]:
+    for key in keys:
+        if not raw[key]:
+            del raw[key]
+    return raw
 
 
 def parse_accepted(raw: object) -> Accepted:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
 from typing import Protocol
 
 from provisioner.model.accepted import Accepted
-from provisioner.model.ids import ClusterId, ClusterName, RunId
+from provisioner.model.ids import ClusterId, ClusterName, HostName, RunId
 
 OutputSink = Callable[[str, object], None]
 """Called by a running program with `keys` (login_private, login_public, hmac) and `host` (one InventoryHost as a dict),
@@ -37,10 +39,137 @@ class FoundCluster:
     hosts: tuple[str, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """One host's machine as it will be bought. `price` per hour, None where nobody says one; `spot` True for spot."""
+
+    host: HostName
+    zone: str
+    machine_type: str
+    price: float | None
+    currency: str
+    spot: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """A choice that the provider had no capacity for: never tried again in this run. `pool` fails over as a whole."""
+
+    pool: str
+    zone: str
+    machine_type: str
+    spot: bool
+    code: str
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """What the driver chose: `placement` (its own JSON, kept in the request) and how a person sees it.
+
+    `notes` say what a person should know: what was tried, who keeps the deadline of which resource.
+    """
+
+    placement: Mapping[str, object]
+    offers: tuple[Offer, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class FoundResource:
+    """One thing that stands in an account: for `gc` and `down`. Times RFC 3339; price per hour, None if unknown.
+
+    `cid`, `run`, `expires_at` are None where it carries no such tag.
+    """
+
+    kind: str
+    id: str
+    region: str
+    name: str
+    cid: ClusterId | None
+    run: str | None
+    created: str | None
+    expires_at: str | None
+    price: float | None = None
+    currency: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Survey:
+    """What a look through an account found, and the regions that it could not look at, with the reason."""
+
+    resources: tuple[FoundResource, ...]
+    not_looked_at: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class EngineNeeds:
+    """What the engine's processes need for a provider: variables (credentials, endpoints) and plugins by folder.
+
+    No value of `environ` may ever be shown: it holds credentials.
+    """
+
+    environ: Mapping[str, str] = field(default_factory=dict, repr=False)
+    plugins: Mapping[str, Path] = field(default_factory=dict)
+    """Plugin name (`alicloud`) to the folder that holds `pulumi-resource-<name>`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Marks:
+    """What every resource of a run is tagged with, from its create call on (see `model/tags.py`)."""
+
+    cid: ClusterId
+    run: RunId
+    expires_at: str | None = None
+    ci_run: str | None = None
+    repo: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What a driver may know of this process: variables, where to cache, a clock. Drivers read no `os.environ`."""
+
+    environ: Mapping[str, str] = field(repr=False)
+    cache_dir: Path
+    now: Callable[[], datetime]
+
+
 class Driver(Protocol):
-    """What every provider can do. `spec` is the driver's own frozen type, opaque to everybody else."""
+    """What every provider can do. `spec` is the driver's own frozen type, opaque to everybody else.
+
+    Calls block; whoever is in an event loop uses a thread. All raise errors of our tree alone: AccessError (5) for
+    credentials and permission, ProviderError (6), CapacityError (13), PreconditionError (12), UsageError (3).
+    """
 
     name: str
+
+    def region(self) -> str | None:
+        """The region that the user's own settings name, for requests that name none; None where there are no regions."""
+
+    def needs(self) -> EngineNeeds:
+        """What the engine's processes get.
+
+        Raises AccessError (5) without credentials, PreconditionError (12) without the plugin, saying what to type.
+        """
+
+    def choose(
+        self, accepted: Accepted, cid: ClusterId | None, refused: tuple[Refused, ...] = (), *, standing: frozenset[str]
+    ) -> Choice:
+        """Choose zones, types, disks and images before anything is made; reads only.
+
+        Hosts in `standing` keep what `accepted.placement` says of them. Raises CapacityError (13) when nothing is left.
+        """
+
+    def orphans(self, cid: ClusterId, known: frozenset[str]) -> Mapping[str, str]:
+        """Machines of the cluster by tag that the state does not know (by their provider ids): host name → id.
+
+        What else was made but not recorded (networks, rules) costs nothing and is removed by this call.
+        """
+
+    def survey(self, regions: tuple[str, ...] = ()) -> Survey:
+        """Everything with our tags in the account, in these regions (none: all that the account can see)."""
+
+    def permissions(self) -> str:
+        """The least policy that it needs, as the provider writes policies; empty where it needs none."""
 
     def parse_spec(self, accepted: Accepted) -> object:
         """The driver's spec. Raises UsageError naming the key that this provider cannot serve."""
@@ -51,10 +180,13 @@ class Driver(Protocol):
         With what only a new cluster needs (of that spec, where there is one), but for a `standing` one.
         """
 
-    def declare(self, spec: object, cid: ClusterId, run: RunId, intent: object, sink: OutputSink) -> list[object]:
+    def declare(
+        self, spec: object, marks: Marks, intent: object, sink: OutputSink, adopt: Mapping[str, str]
+    ) -> list[object]:
         """Declare the resources (inside a Pulumi program); returns one pulumi.Output per host for export.
 
-        Every resource depends on `intent` and takes from it only what never changes.
+        Every resource depends on `intent` and takes from it only what never changes. `adopt` (host → provider id) names
+        machines that stand but are not in the state: they are imported, not made.
         """
 
     def find(self, name: ClusterName | None) -> tuple[FoundCluster, ...]:
@@ -67,4 +199,4 @@ class Driver(Protocol):
         """Remove everything of this cluster by its cid alone; idempotent. Returns what was removed."""
 
 
-DriverRegistry = Mapping[str, Callable[[], Driver]]
+DriverRegistry = Mapping[str, Callable[[Surroundings], Driver]]

@@ -18,6 +18,15 @@ class SshTarget:
 
 
 @dataclass(frozen=True, slots=True)
+class Jump:
+    """A host that we connect through: its own target and pinned keys; `identity` as in InventoryHost."""
+
+    target: SshTarget
+    host_keys: tuple[str, ...]
+    identity: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class WantedHost:
     """One host that the request wants: named once, kept for ever, never by list position.
 
@@ -45,6 +54,14 @@ class InventoryHost:
     host_keys: tuple[str, ...]
     machine_id: str
     running: bool | None = None
+    jump: Jump | None = None
+    identity: str | None = None
+    """Path of the user's own private key, for machines that we did not make; None: the cluster's login key."""
+
+    @property
+    def sudo(self) -> bool:
+        """True where commands need `sudo -n`: we log in as somebody else than root."""
+        return self.ssh.user != "root"
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,8 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from provisioner.model.ids import ClusterName
+
+if TYPE_CHECKING:  # `validate` answers before pydantic could be loaded
+    from provisioner.model.accepted import AcceptedMachine, AcceptedOsImage, AcceptedSpot, AcceptedSsh
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +33,13 @@ class UpArgs:
     cmd: tuple[str, ...] = ()
     data_root: str | None = None
     replace: bool = False
+    region: str | None = None
+    zones: tuple[str, ...] = ()
+    ttl: str | None = None
+    """A duration; only for a new cluster, or an expired one."""
+    user: str | None = None
+    identity: str | None = None
+    """Path of a private key, for machines that exist (`--masters 10.1.2.3 -i KEY`)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +57,10 @@ class Pool:
     system_disk: int | None = None
     data_disks: tuple[int, ...] = ()
     env: Mapping[str, str] = field(default_factory=dict)
+    instance_types: tuple[str, ...] = ()
+    spot: AcceptedSpot | None = None
+    labels: Mapping[str, str] = field(default_factory=dict)
+    taints: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +90,14 @@ class InfraDoc:
     protect: bool = False
     said: frozenset[str] = frozenset()
     """As in ClusterDoc."""
+    region: str | None = None
+    zones: tuple[str, ...] = ()
+    os_image: AcceptedOsImage | None = None
+    ssh: AcceptedSsh | None = None
+    ttl: int | None = None
+    """Seconds."""
+    machines: tuple[AcceptedMachine, ...] = ()
+    """`spec.hosts` entries with an address (bare metal), in their order; each has its pool in `pools` too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,5 +129,12 @@ class UpRequest:
     protect: bool
     replace: bool
     annotations: Mapping[str, str] = field(default_factory=dict)
+    region: str | None = None
+    zones: tuple[str, ...] = ()
+    os_image: AcceptedOsImage | None = None
+    ssh: AcceptedSsh | None = None
+    ttl: int | None = None
+    """Seconds from the first create; None: no deadline."""
+    machines: tuple[AcceptedMachine, ...] = ()
     notes: tuple[str, ...] = ()
     """What a person should read before saying yes, and what stops nothing."""

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import MutableMapping
+from collections.abc import Mapping, MutableMapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
 
+from drivers.nocloud import NoCloud
 from provisioner.errors import UsageError
 from provisioner.model.accepted import Accepted
-from provisioner.model.driver import Check, FoundCluster, OutputSink
+from provisioner.model.driver import Check, FoundCluster, Marks, OutputSink, Surroundings
 from provisioner.model.hosts import InventoryHost
-from provisioner.model.ids import ClusterId, ClusterName, RunId, name_of
+from provisioner.model.ids import ClusterId, ClusterName, name_of
+
+AROUND = Surroundings({}, Path("/nonexistent"), lambda: datetime(2026, 1, 1, tzinfo=UTC))
+"""Nothing around a driver: no variable, no cache."""
 
 
 @dataclass
-class FakeDriver:
+class FakeDriver(NoCloud):
     """`machines` is shared with FakeEngine; `lacks` are failing checks, `no_room` those of new clusters; `stubborn` machines survive a sweep."""
 
     machines: MutableMapping[tuple[str, str], InventoryHost]
@@ -32,7 +38,9 @@ class FakeDriver:
         room = () if standing else tuple(self.no_room)
         return (Check("memory", ok=True, detail="all of it"), *self.lacks, *room)
 
-    def declare(self, _spec: object, _cid: ClusterId, _run: RunId, _intent: object, _sink: OutputSink) -> list[object]:
+    def declare(
+        self, _spec: object, _marks: Marks, _intent: object, _sink: OutputSink, _adopt: Mapping[str, str]
+    ) -> list[object]:
         raise NotImplementedError("the fake engine runs no program")
 
     def find(self, name: ClusterName | None) -> tuple[FoundCluster, ...]:

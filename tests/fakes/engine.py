@@ -12,8 +12,9 @@ from dataclasses import dataclass, field, replace
 from provisioner.errors import ProviderError
 from provisioner.events import Events, ResourceChanged
 from provisioner.infra.changes import natural
+from provisioner.infra.engine import NOTHING
 from provisioner.model.accepted import Accepted
-from provisioner.model.driver import OutputSink, Program
+from provisioner.model.driver import EngineNeeds, OutputSink, Program
 from provisioner.model.engine import Destroyed, Previewed, StackState
 from provisioner.model.hosts import ClusterKeys, Inventory, InventoryHost, SshTarget, StackOutputs, WantedHost
 from provisioner.model.ids import ClusterId, ClusterName, HostName
@@ -104,7 +105,9 @@ class FakeEngine:
         stack.pending.clear()
         return notes
 
-    async def preview(self, cluster: ClusterName, cid: ClusterId, program: Program, events: Events) -> Previewed:
+    async def preview(
+        self, cluster: ClusterName, cid: ClusterId, program: Program, events: Events, needs: EngineNeeds = NOTHING
+    ) -> Previewed:
         self._stop.check("machines")
         self.calls.append(("preview", cluster))
         stack = self.stacks.get(cluster) or FakeStack()
@@ -117,7 +120,9 @@ class FakeEngine:
         keys = fake_keys(cid) if stack.accepted else None
         return Previewed(_plan(ops), StackOutputs(cid, keys, tuple(h for h in hosts if h)))
 
-    async def up(self, cluster: ClusterName, cid: ClusterId, program: Program, events: Events) -> StackOutputs:
+    async def up(
+        self, cluster: ClusterName, cid: ClusterId, program: Program, events: Events, needs: EngineNeeds = NOTHING
+    ) -> StackOutputs:
         self._stop.check("machines")
         self.calls.append(("up", cluster))
         self._at("up/begin")
@@ -134,7 +139,7 @@ class FakeEngine:
         self._at("up/end")
         return StackOutputs(cid, fake_keys(cid), tuple(stack.hosts[n] for n in sorted(stack.hosts)))
 
-    async def destroy(self, cluster: ClusterName, events: Events) -> Destroyed:
+    async def destroy(self, cluster: ClusterName, events: Events, needs: EngineNeeds = NOTHING) -> Destroyed:
         self._stop.check("machines")
         self.calls.append(("destroy", cluster))
         self._at("destroy/begin")

@@ -8,6 +8,7 @@ import pytest
 from drivers.local.resources import declare
 from drivers.local.spec import parse_local
 from provisioner.model.accepted import Accepted, AcceptedHost, AcceptedImage, AcceptedPool, parse_accepted
+from provisioner.model.driver import Marks
 from provisioner.model.ids import ClusterId, RunId
 from stacks.program import build_program
 
@@ -93,7 +94,7 @@ def run(monkeypatch, loop):
         monkeypatch.setattr(runtime_mocks, "MockMonitor", Monitor)
         pulumi.runtime.set_mocks(mocks, project="sealer-cloud", stack="etcd", preview=preview)
         monkeypatch.setattr(pulumi, "export", exports.__setitem__)
-        program = build_program(LocalDriver(), parse_local(request), request, CID, RUN)
+        program = build_program(LocalDriver(), parse_local(request), request, Marks(CID, RUN))
 
         @test
         def whole():

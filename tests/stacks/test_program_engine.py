@@ -12,6 +12,7 @@ import pytest
 from drivers.local.driver import LocalDriver
 from provisioner.infra.install import find_engine
 from provisioner.model.accepted import Accepted, AcceptedHost, AcceptedImage, AcceptedPool, parse_accepted
+from provisioner.model.driver import Marks
 from provisioner.model.ids import RunId
 from provisioner.plugin.gate import Gate
 from provisioner.plugin.host import HostKind
@@ -82,7 +83,7 @@ class Stack:
 
     def _program(self):
         driver = LocalDriver()
-        program = build_program(driver, driver.parse_spec(self.request), self.request, self.cid, RunId("run"))
+        program = build_program(driver, driver.parse_spec(self.request), self.request, Marks(self.cid, RunId("run")))
         program(lambda kind, value: self.sunk.append((kind, value)))
 
     def preview(self):

@@ -17,7 +17,7 @@ from provisioner.model.accepted import Accepted, AcceptedHost, AcceptedImage, Ac
 from provisioner.model.driver import Driver
 from provisioner.model.hosts import InventoryHost, SshTarget
 from provisioner.model.ids import ClusterId, ClusterName, HostName, new_cid
-from tests.fakes.driver import FakeDriver
+from tests.fakes.driver import AROUND, FakeDriver
 
 KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIIbCpiPtjMEhTInBZLNuLkCWZv3T7yU3hHqJpKMeFyzJ"
 
@@ -54,7 +54,7 @@ def local_rig() -> Rig:
         machines.ensure_network(cid)
         machines.ensure_host(machines.HostInputs(cid, HostName(host), 0, KEY))
 
-    return Rig(load_driver("local"), make, [])
+    return Rig(load_driver("local", AROUND), make, [])
 
 
 @pytest.fixture(params=[fake_rig, pytest.param(local_rig, marks=pytest.mark.hosts)], ids=["fake", "local"])

@@ -29,6 +29,7 @@ from drivers.local.state import NetworkState, read_network_record, write_network
 from provisioner.errors import CapacityError, LockedError, PreconditionError, UsageError
 from provisioner.model.accepted import Accepted
 from provisioner.model.ids import ClusterId, HostName
+from tests.fakes.driver import AROUND
 
 CID = ClusterId("etcd-abc234")
 
@@ -42,18 +43,18 @@ def nets(*texts: str) -> tuple[IPv4Network, ...]:
 
 def test_registry_serves_local_alone() -> None:
     assert driver_names() == ("local",)
-    assert load_driver("local").name == "local"
+    assert load_driver("local", AROUND).name == "local"
 
 
 @pytest.mark.parametrize("name", ["alicloud", "aws", "baremetal"])
 def test_registry_names_what_is_not_built(name: str) -> None:
     with pytest.raises(UsageError, match=f"'{name}' is not built yet"):
-        load_driver(name)
+        load_driver(name, AROUND)
 
 
 def test_registry_unknown() -> None:
     with pytest.raises(UsageError, match="no provider 'azure'"):
-        load_driver("azure")
+        load_driver("azure", AROUND)
 
 
 # ---------------------------------------------------------------- names

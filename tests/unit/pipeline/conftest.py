@@ -69,7 +69,7 @@ class Stage:
             engine=self.engine,
             images=self.images,
             connect=self.connect,
-            drivers={"local": lambda: self.driver},
+            drivers={"local": lambda _around: self.driver},
             random=self.random,
         )
 
