@@ -5,7 +5,7 @@ import asyncio
 import pulumi
 import pytest
 
-from drivers.local.resources import declare
+from drivers.local.driver import LocalDriver
 from drivers.local.spec import parse_local
 from provisioner.model.accepted import Accepted, AcceptedHost, AcceptedImage, AcceptedPool, parse_accepted
 from provisioner.model.driver import Marks
@@ -18,11 +18,6 @@ COMPUTED = {
     "sealer:index:Intent": {"loginPublic": "ssh-ed25519 AAAA x", "loginPrivate": "canary-login", "hmac": "canary-hmac"},
     "sealer:local:Network": {"cidr": "10.213.1.0/24", "gateway": "10.213.1.1"},
 }
-
-
-class LocalDriver:
-    name = "local"
-    declare = staticmethod(declare)
 
 
 class Mocks(pulumi.runtime.Mocks):
