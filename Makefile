@@ -22,11 +22,11 @@ lint:  ## ruff, mypy, import contracts, size limits
 	.venv/bin/python tools/limits.py
 
 fast: setup  ## The quick tests: no root, no engine, under 2 minutes
-	$(PYTEST) -q -n 2 -m "not hosts and not engine and not slow"
+	$(PYTEST) -q -n 2 -m "not hosts and not engine and not slow and not clouds"
 
 test: setup lint  ## All tests: real engine, real sshd, real etcd
-	$(PYTEST) -q -n 2 -m "not hosts and not engine"
-	$(PYTEST) -q -m "hosts or engine"
+	$(PYTEST) -q -n 2 -m "not hosts and not engine and not clouds"
+	$(PYTEST) -q -m "(hosts or engine) and not clouds"
 
 bench: setup  ## Speed as ratios against a peer in the same run
 	.venv/bin/python -m benchmarks
