@@ -42,3 +42,7 @@ class NoCloud:
     def permissions(self) -> str:
         """None needed."""
         return ""
+
+    def diagnose(self, region: str, machine_id: str) -> tuple[str, ...]:  # noqa: ARG002 - the seam's
+        """Nobody to ask."""
+        return ()

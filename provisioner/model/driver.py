@@ -171,6 +171,12 @@ class Driver(Protocol):
     def permissions(self) -> str:
         """The least policy that it needs, as the provider writes policies; empty where it needs none."""
 
+    def diagnose(self, region: str, machine_id: str) -> tuple[str, ...]:
+        """Why a machine may not answer, one line each, as far as can be seen: last console lines, firewall, route.
+
+        Never raises: what cannot be looked up is left out. Console text is cleaned of control characters and cut.
+        """
+
     def parse_spec(self, accepted: Accepted) -> object:
         """The driver's spec. Raises UsageError naming the key that this provider cannot serve."""
 
