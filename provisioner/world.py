@@ -53,6 +53,10 @@ class UpChoice:
     all_at_once: bool = False
     timeout: float = 1800.0
     lock_timeout: float = 0.0
+    max_price: float | None = None
+    """The whole cluster per hour, in the currency of the plan; a dearer plan, or one without a price, is refused (13)."""
+    only: str | None = None
+    """`machines`: stage 1 alone; `cluster`: stage 2 alone, on machines that stand; None: both."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,6 +26,8 @@ class StackState:
     engine_version: str
     cids: tuple[ClusterId, ...] = ()
     """Every cid that a resource carries: more than one after a `--replace` that was cut."""
+    machine_ids: tuple[str, ...] = ()
+    """The provider's own ids of all machines in the state (also those that a cut replacement has yet to delete)."""
 
 
 @dataclass(frozen=True, slots=True)

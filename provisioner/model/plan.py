@@ -3,9 +3,29 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from provisioner.model.ids import ClusterId, ClusterName, Digest, HostName
 from provisioner.model.steps import Step
+
+if TYPE_CHECKING:  # quick commands answer before pydantic could be loaded
+    from provisioner.model.driver import Offer
+
+
+MACHINES = frozenset(
+    {
+        "sealer:local:Host",
+        "sealer:baremetal:Host",
+        "alicloud:ecs/instance:Instance",
+        "aws:ec2/instance:Instance",
+    }
+)
+"""Type tokens of the resources that are hosts; the logical name of each is the host's name."""
+
+
+def is_machine(type_token: str) -> bool:
+    """True for a resource that is a host, whoever makes it."""
+    return type_token in MACHINES
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +90,18 @@ class ApplyPlan:
 
 
 @dataclass(frozen=True, slots=True)
+class Price:
+    """What the machines of a plan cost, all together.
+
+    `until_deadline` is the sum until the cluster's deadline; None where it has none. Disks and traffic are not in it.
+    """
+
+    per_hour: float
+    currency: str
+    until_deadline: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Plan:
     """Both stages, and the hash that `--expect-plan` compares."""
 
@@ -89,6 +121,10 @@ class Plan:
     """What runs as CMD 1, 2, … on the first master."""
     ports: tuple[int, ...] = ()
     """TCP ports that the image says it needs."""
+    offers: tuple[Offer, ...] = ()
+    """The machines of a cloud as they will be, or are, bought: in the order of the hosts; empty elsewhere."""
+    price: Price | None = None
+    """None where a price is unknown, or nothing is bought."""
 
     @property
     def changes(self) -> bool:
