@@ -18,6 +18,7 @@ from provisioner.files import atomic_write, private_folder
 from provisioner.infra.locks import cluster_folder, holder
 from provisioner.model.accepted import Accepted
 from provisioner.model.engine import StackState
+from provisioner.model.grammar import did_you_mean
 from provisioner.model.hosts import ClusterKeys, Inventory, InventoryHost
 from provisioner.model.ids import ClusterId, ClusterName, HostName
 from provisioner.model.images import PinnedImage
@@ -35,13 +36,18 @@ def require_cluster(world: World, name: ClusterName) -> tuple[StackState, Accept
     """The state of a cluster that must be there. Raises UsageError (3) naming the clusters that are."""
     stored = world.engine.stored(name)
     if stored is None:
-        known = ", ".join(world.engine.names()) or "none"
-        raise UsageError(f"there is no cluster {name} here", hint=f"clusters here: {known}")
+        raise UsageError(f"there is no cluster {name} here", hint=nearest_cluster(world, name))
     if stored.accepted is None or stored.cid is None:
         at_work = holder(world.settings, name)
         hint = f"`{at_work.command}` is at work on it" if at_work else "run the same `up` again, or `down` to remove it"
         raise UsageError(f"cluster {name} is only begun: nothing of it is known yet", hint=hint)
     return stored, stored.accepted, stored.cid
+
+
+def nearest_cluster(world: World, name: str) -> str:
+    """A hint for a name that no cluster has: the nearest one, else all that are here."""
+    known = world.engine.names()
+    return did_you_mean(name, known) or f"clusters here: {', '.join(known) or 'none'}"
 
 
 async def require_keys(world: World, name: ClusterName) -> ClusterKeys:

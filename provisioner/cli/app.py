@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Annotated, Any
 
 import typer
 
@@ -70,9 +70,27 @@ def _make(help_text: str, *, epilog: str | None = None) -> typer.Typer:
     )
 
 
+Version = Annotated[
+    bool,
+    typer.Option("--version", is_eager=True, help="Print the version.", callback=lambda asked: _version(asked=asked)),
+]
+
+
+def _version(*, asked: bool) -> None:
+    if asked:
+        file_cmds.version()
+        raise typer.Exit
+
+
+def _root(*, version: Version = False) -> None:
+    """Flags that stand before any command."""
+
+
 def make_app() -> typer.Typer:
     """The whole program."""
-    app = _make("Cluster images on real hosts: machines by Pulumi, rootfs and steps over SSH.", epilog=FOOT)
+    what = "Cluster images on real hosts: machines by Pulumi, rootfs and steps over SSH."
+    app = _make(what, epilog=FOOT)
+    app.callback(cls=GroupedHelp, help=what, epilog=FOOT, no_args_is_help=True, context_settings=SETTINGS)(_root)
     _add_clusters(app)
     _add_hosts(app)
     _add_images(app)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -14,8 +15,10 @@ from provisioner.cli.planview import hash_line, plan_lines
 from provisioner.cli.run import Run, Session, execute
 from provisioner.cli.sources import read_sources
 from provisioner.cli.views import down_report_lines, up_lines
-from provisioner.errors import PreconditionError, ProviderError
+from provisioner.errors import PreconditionError, ProviderError, UsageError
+from provisioner.events import Warned
 from provisioner.model.clusterfile import parse_clusterfile
+from provisioner.model.grammar import did_you_mean
 from provisioner.model.ids import StepId, parse_cluster_name
 from provisioner.model.plan import Plan
 from provisioner.model.planhash import plan_to_json
@@ -23,6 +26,7 @@ from provisioner.model.report import DownReport, UpReport
 from provisioner.model.request import Clusterfile, UpArgs
 from provisioner.world import UpChoice
 
+_PRICE = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9})?")
 CHANGES_WAIT = 2
 """Only `plan --detailed-exitcode` ends with this."""
 
@@ -67,7 +71,10 @@ def run_down(session: Session, name: str, provider: str | None, *, yes: bool) ->
     cluster = parse_cluster_name(name)
 
     async def work(run: Run) -> DownReport:
-        return await pipeline.down(run.world, cluster, provider, run.asker.confirm_down)
+        report = await pipeline.down(run.world, cluster, provider, run.asker.confirm_down)
+        if not report.removed and report.cid is None and (meant := did_you_mean(name, run.world.engine.names())):
+            run.view.take(Warned(f"there is no cluster {name} here", meant))
+        return report
 
     report = execute(session, work, yes=yes)
     if session.screen.look.output == "name":
@@ -92,6 +99,11 @@ def _args(session: Session, given: Given) -> UpArgs:
         cmd=listed(given["cmd"], "CMD", environ),
         data_root=given["data_root"],
         replace=given["replace"],
+        region=given["region"],
+        zones=listed(given["zone"], "ZONE", environ),
+        ttl=given["ttl"],
+        user=given["user"],
+        identity=given["identity"],
     )
 
 
@@ -106,7 +118,18 @@ def _choice(session: Session, given: Given) -> UpChoice:
         all_at_once=given["all_at_once"],
         timeout=parse_duration(given["timeout"], "--timeout"),
         lock_timeout=parse_duration(given.get("lock_timeout", "0"), "--lock-timeout"),
+        max_price=parse_price(given["max_price"]),
+        only=given["only"],
     )
+
+
+def parse_price(text: str | None) -> float | None:
+    """A price per hour. Raises UsageError for anything but a number above zero."""
+    if text is None:
+        return None
+    if not _PRICE.fullmatch(text) or float(text) <= 0:
+        raise UsageError(f"--max-price: {text!r} is no price", hint="write a number like 0.25, without a currency")
+    return float(text)
 
 
 def _files(session: Session, given: Given) -> Clusterfile:

@@ -108,7 +108,7 @@ def select_hosts(inventory: Inventory, reach: Reach) -> tuple[str, ...]:
 def _inventory(world: World, name: str) -> Inventory:
     state = world.engine.stored(parse_cluster_name(name))
     if state is None or state.inventory is None:
-        raise UsageError(f"there is no cluster {name}", hint="`sealer-cloud list` shows all")
+        raise UsageError(f"there is no cluster {name} here", hint=access.nearest_cluster(world, name))
     return state.inventory
 
 

@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 import typer
 
 from provisioner.cli.complete import complete_cluster, complete_host, complete_image, complete_provider
+from provisioner.model.grammar import BUILT_PROVIDERS
 from provisioner.settings import PREFIX
 
 Format = Literal["table", "wide", "json", "yaml", "name"]
@@ -82,16 +83,94 @@ ProviderFlag = Annotated[
         metavar="PROVIDER",
         show_envvar=False,
         envvar=f"{PREFIX}PROVIDER",
-        help="Where machines are: local. With --yes, `up` wants it named.",
+        help=f"Where machines are: {', '.join(sorted(BUILT_PROVIDERS))}. With --yes, `up` wants it named.",
         autocompletion=complete_provider,
+    ),
+]
+Region = Annotated[
+    str | None,
+    typer.Option(
+        "--region",
+        metavar="REGION",
+        show_envvar=False,
+        envvar=f"{PREFIX}REGION",
+        help="The cloud's region; by default that of your own settings for it.",
+    ),
+]
+Zones = Annotated[
+    list[str] | None,
+    typer.Option("--zone", metavar="ZONE", help="A zone, in order of preference; may repeat. Default: by stock."),
+]
+Ttl = Annotated[
+    str | None,
+    typer.Option(
+        "--ttl",
+        metavar="DURATION",
+        show_envvar=False,
+        envvar=f"{PREFIX}TTL",
+        help="Machines of a new cluster end by themselves after this long.",
+    ),
+]
+MaxPrice = Annotated[
+    str | None,
+    typer.Option(
+        "--max-price",
+        metavar="PRICE",
+        show_envvar=False,
+        envvar=f"{PREFIX}MAX_PRICE",
+        help="Refuse a plan that is dearer than this per hour, for the whole cluster.",
+    ),
+]
+Only = Annotated[
+    Literal["machines", "cluster"] | None,
+    typer.Option(
+        "--only",
+        show_envvar=False,
+        envvar=f"{PREFIX}ONLY",
+        help="machines: make them and stop there; cluster: work on machines that stand.",
+    ),
+]
+User = Annotated[
+    str | None,
+    typer.Option(
+        "--user",
+        "-u",
+        metavar="USER",
+        show_envvar=False,
+        envvar=f"{PREFIX}USER",
+        help="Log in to machines that exist as this user.",
+    ),
+]
+Identity = Annotated[
+    str | None,
+    typer.Option(
+        "--identity",
+        "-i",
+        metavar="FILE",
+        show_envvar=False,
+        envvar=f"{PREFIX}IDENTITY",
+        help="Log in to machines that exist with this private key.",
     ),
 ]
 Masters = Annotated[
     str | None,
-    typer.Option("--masters", metavar="N", show_envvar=False, envvar=f"{PREFIX}MASTERS", help="How many masters."),
+    typer.Option(
+        "--masters",
+        metavar="N|ADDRESSES",
+        show_envvar=False,
+        envvar=f"{PREFIX}MASTERS",
+        help="How many masters; or addresses of machines that exist.",
+    ),
 ]
 Nodes = Annotated[
-    str | None, typer.Option("--nodes", metavar="N", show_envvar=False, envvar=f"{PREFIX}NODES", help="How many nodes.")
+    str | None,
+    typer.Option(
+        "--nodes",
+        metavar="N|ADDRESSES",
+        show_envvar=False,
+        envvar=f"{PREFIX}NODES",
+        help="How many nodes; or addresses of machines that exist.",
+    ),
 ]
 Env = Annotated[
     list[str] | None, typer.Option("--env", "-e", metavar="K=V", help="A variable for all hosts' scripts; may repeat.")
@@ -198,8 +277,8 @@ Roles = Annotated[
 Force = Annotated[
     bool, typer.Option("--force", show_envvar=False, envvar=f"{PREFIX}FORCE", help="Although a cluster runs it.")
 ]
-
 LIST_FLAGS = {
+    "zone": "ZONE",
     "file": "FILE",
     "env": "ENV",
     "env_secret": "ENV_SECRET",

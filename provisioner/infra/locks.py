@@ -42,7 +42,7 @@ class RunLock:
     def __init__(self, settings: Settings, cluster: ClusterName, run: RunId, command: str, since: datetime) -> None:
         self._path = cluster_folder(settings, cluster) / LOCK
         self._cluster = cluster
-        self._owner = LockInfo(os.getpid(), run, command, since.isoformat())
+        self._owner = LockInfo(os.getpid(), run, command, since.isoformat(timespec="seconds"))
         self._descriptor: int | None = None
 
     def __enter__(self) -> Self:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -117,6 +118,8 @@ def test_every_flag_of_up_reaches_the_pipeline(pipeline: Pipeline, tmp_path: Pat
         "cluster/cmd/1",
     ]
     words += ["--assume-done", "m1/init/init.sh", "--timeout", "1h30m", "--lock-timeout", "5m"]
+    words += ["--region", "r-1", "--zone", "a", "--zone", "b", "--ttl", "2h", "-u", "ops", "-i", "key"]
+    words += ["--max-price", "0.25", "--only", "machines"]
     assert main(words) == 0
     args, files, choice = pipeline.calls[0]
     assert args == UpArgs(
@@ -130,6 +133,11 @@ def test_every_flag_of_up_reaches_the_pipeline(pipeline: Pipeline, tmp_path: Pat
         cmd=("one", "two"),
         data_root="/data",
         replace=True,
+        region="r-1",
+        zones=("a", "b"),
+        ttl="2h",
+        user="ops",
+        identity="key",
     )
     assert files.cluster.name == "etcd"
     assert choice == UpChoice(
@@ -141,7 +149,21 @@ def test_every_flag_of_up_reaches_the_pipeline(pipeline: Pipeline, tmp_path: Pat
         all_at_once=True,
         timeout=5400.0,
         lock_timeout=300.0,
+        max_price=0.25,
+        only="machines",
     )
+
+
+@pytest.mark.parametrize("price", ["0", "cheap", "-1", "1e3", "nan"])
+def test_a_price_is_a_number(price: str, pipeline: Pipeline, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["plan", "etcd:v1", f"--max-price={price}"]) == 3
+    assert "--max-price" in capsys.readouterr().err
+    assert not pipeline.calls
+
+
+def test_only_takes_two_words(pipeline: Pipeline, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["up", "etcd:v1", "--only", "hosts"]) == 3
+    assert "machines, cluster" in capsys.readouterr().err
 
 
 def test_variables_stand_in_for_flags(pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -363,3 +385,9 @@ def test_ssh_becomes_the_systems_ssh(pipeline: Pipeline) -> None:
 def test_what_the_pipeline_raises_is_the_exit_code(error: Exception, code: int, pipeline: Pipeline) -> None:
     pipeline.plan_answer = error
     assert main(["plan", "etcd:v1"]) == code
+
+
+def test_down_of_a_misspelt_name_says_what_may_be_meant(pipeline: Pipeline, capsys: pytest.CaptureFixture[str]) -> None:
+    pipeline.down_answer = replace(s.down_report(), removed=(), cid=None)
+    assert main(["down", "ectd", "-y"]) == 0
+    assert "did you mean etcd?" in capsys.readouterr().err

@@ -225,3 +225,10 @@ def test_an_ascii_terminal_gets_escapes_instead_of_an_error(tmp_path: Path) -> N
     run = subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, check=False)
     assert run.returncode == 3
     assert run.stderr.startswith(b"\\u2718 No such option")
+
+
+def test_version_is_a_flag_too(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["version"]) == 0
+    by_word = capsys.readouterr().out
+    assert main(["--version"]) == 0
+    assert capsys.readouterr().out == by_word
