@@ -12,6 +12,7 @@ from provisioner.model.driver import Driver, DriverRegistry, Surroundings
 from provisioner.model.ids import ClusterId, ClusterName, RandomBytes, StepId
 from provisioner.model.images import ImageSource
 from provisioner.model.plan import Plan
+from provisioner.model.report import KeptData
 from provisioner.settings import Settings
 from provisioner.stop import Stop
 from provisioner.transport.connection import Connect
@@ -69,6 +70,12 @@ class DownPlan:
     image: str
     hosts: tuple[str, ...]
     without_state: bool
+    stays: bool = False
+    """The machines stay: what the cluster made on them is undone, host by host."""
+    delete_data: bool = False
+    """`data` is deleted too; else it is kept."""
+    data: tuple[KeptData, ...] = ()
+    """The users' data on machines that stay, as a look found it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,6 +19,10 @@ Program = Callable[[OutputSink], None]
 """A Pulumi program: declares the resources of one cluster, gives known outputs to the sink."""
 
 
+STAYING = frozenset({"baremetal"})
+"""Providers whose machines nobody makes and nobody deletes: `down` undoes on them what the cluster made."""
+
+
 @dataclass(frozen=True, slots=True)
 class Check:
     """One thing that must hold on this machine or in this account. `ok` False stops, `hint` says what to do."""

@@ -46,6 +46,15 @@ class UpReport:
 
 
 @dataclass(frozen=True, slots=True)
+class KeptData:
+    """A data folder on a machine that stays: the host's name, the folder there, its size in bytes (None: unknown)."""
+
+    host: HostName
+    path: str
+    size: int | None
+
+
+@dataclass(frozen=True, slots=True)
 class DownReport:
     """What `down` ends with: what was removed, what the look afterwards found."""
 
@@ -56,6 +65,8 @@ class DownReport:
     left: tuple[str, ...]
     warnings: tuple[str, ...]
     seconds: float
+    kept: tuple[KeptData, ...] = ()
+    """Data that stays on machines that stay, as nobody said `--delete-data`."""
 
 
 @dataclass(frozen=True, slots=True)
