@@ -95,6 +95,8 @@ class FoundResource:
     expires_at: str | None
     price: float | None = None
     currency: str = ""
+    ci_run: str | None = None
+    """The CI's own id of the run that made it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -53,6 +53,11 @@ def parse_cid(text: str) -> ClusterId:
     return ClusterId(text)
 
 
+def is_cid(text: str) -> bool:
+    """True for text that `parse_cid` takes: a tag may hold anything, and a cid becomes part of a path."""
+    return _CID.fullmatch(text) is not None
+
+
 def parse_digest(text: str) -> Digest:
     """A sha256 digest, checked before it is ever used as a path. Raises UsageError."""
     if not _DIGEST.fullmatch(text):

@@ -1,0 +1,145 @@
+"""What stands in accounts by tag, whoever's state knows it: `gc` and `down --run`. Deletes only what `judge` lets go."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+
+from provisioner import hops
+from provisioner.errors import InterruptedRunError, PreconditionError, SealerError
+from provisioner.events import Phase, PhaseDone, PhaseStarted, Warned
+from provisioner.model.driver import Driver, Survey
+from provisioner.model.ids import ClusterId, ClusterName, name_of
+from provisioner.model.leftovers import NOBODY, Fate, Leftover, Named, judge
+from provisioner.model.words import parse_provider
+from provisioner.world import World
+
+
+@dataclass(frozen=True, slots=True)
+class GcChoice:
+    """Where to look (nothing said: every provider, every region that it can see), what is named, whether to delete."""
+
+    provider: str | None = None
+    regions: tuple[str, ...] = ()
+    named: Named = NOBODY
+    delete: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class GcReport:
+    """What was found, where nobody could look (place, reason), what was removed and what was still there afterwards."""
+
+    found: tuple[Leftover, ...]
+    not_looked_at: tuple[tuple[str, str], ...]
+    removed: tuple[str, ...] = ()
+    left: tuple[str, ...] = ()
+    deleted: bool = False
+    """False for a dry run."""
+
+
+ConfirmGc = Callable[[tuple[Leftover, ...]], bool]
+"""Shows what will go and asks; False is a "no"."""
+
+
+async def gc(world: World, choice: GcChoice, confirm: ConfirmGc) -> GcReport:
+    """Look through accounts by tag, and with `delete` remove what is expired or named, each cluster as a whole.
+
+    Raises as the driver's `survey` does for a provider that was named; InterruptedRunError (130) for a "no".
+    """
+    found, dark = await look(world, choice)
+    going = tuple(left for left in found if left.goes)
+    if not choice.delete or not going:
+        return GcReport(found, dark, deleted=choice.delete)
+    if not confirm(going):
+        raise InterruptedRunError("not confirmed; nothing was deleted")
+    removed, left = await remove(world, going)
+    return GcReport(found, dark, removed, left, deleted=True)
+
+
+async def look(world: World, choice: GcChoice) -> tuple[tuple[Leftover, ...], tuple[tuple[str, str], ...]]:
+    """The survey of every provider that was meant, judged; and the places that could not be looked at."""
+    named = parse_provider(choice.provider) if choice.provider else None
+    found: list[Leftover] = []
+    dark: list[tuple[str, str]] = []
+    world.events(PhaseStarted(Phase.LOOK))
+    begun = world.clock.monotonic()
+    for provider in [named] if named else list(world.drivers):
+        try:
+            survey = await _survey(world, provider, choice.regions)
+        except SealerError as error:
+            if named:
+                raise
+            dark.append((provider, error.message))
+            continue
+        found += _spare(world, judge(provider, survey.resources, world.clock.now(), choice.named))
+        dark += [(f"{provider} {region}", reason) for region, reason in survey.not_looked_at]
+    world.events(PhaseDone(Phase.LOOK, f"{len(found)} clusters found", world.clock.monotonic() - begun))
+    return tuple(found), tuple(dark)
+
+
+async def _survey(world: World, provider: str, regions: tuple[str, ...]) -> Survey:
+    driver = await asyncio.to_thread(world.driver, provider)
+    return await asyncio.to_thread(driver.survey, regions)
+
+
+def _spare(world: World, found: Iterable[Leftover]) -> list[Leftover]:
+    """What this state folder knows to be protected stays, whatever was named."""
+    return [
+        replace(left, fate=Fate.UNKNOWN, why="it is protected") if left.goes and _protected(world, left) else left
+        for left in found
+    ]
+
+
+def _protected(world: World, left: Leftover) -> bool:
+    if left.cid is None:
+        return False
+    try:
+        stored = world.engine.stored(name_of(left.cid))
+    except PreconditionError:
+        return False
+    return bool(stored and stored.cid == left.cid and stored.accepted and stored.accepted.protect)
+
+
+async def remove(world: World, going: Iterable[Leftover]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Sweep each cluster by its cid and look again: (removed, still left). One that fails does not stop the others."""
+    removed: list[str] = []
+    left: list[str] = []
+    for leftover in going:
+        if leftover.cid is None:
+            continue
+        try:
+            gone, stays = await _remove_one(world, world.driver(leftover.provider), leftover.cid)
+        except InterruptedRunError:
+            raise
+        except SealerError as error:
+            left.append(f"{leftover.cid}: {error.message}")
+            continue
+        removed += [f"{leftover.cid}: {line}" for line in gone]
+        left += [f"{leftover.cid}: {line}" for line in stays]
+    return tuple(removed), tuple(left)
+
+
+async def _remove_one(world: World, driver: Driver, cid: ClusterId) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Under the run lock of that name: a run of ours may be at work on it."""
+    world.stop.check("gc")
+    name = name_of(cid)
+    begun = world.clock.monotonic()
+    async with hops.holding(world, name, "gc", 0.0):
+        world.events(PhaseStarted(Phase.REMOVE))
+        gone = await asyncio.to_thread(driver.sweep, cid)
+        left = await asyncio.to_thread(driver.leftovers, cid)
+        world.events(PhaseDone(Phase.REMOVE, f"{cid}: {len(gone)} things", world.clock.monotonic() - begun))
+        if not left:
+            await _forget(world, name, cid)
+    return gone, left
+
+
+async def _forget(world: World, name: ClusterName, cid: ClusterId) -> None:
+    """A state that knew just this cluster is over; it is kept aside. Another cluster of that name keeps its own."""
+    try:
+        stored = world.engine.stored(name)
+        if stored is not None and stored.cid == cid:
+            await world.engine.forget(name, aside=True)
+    except SealerError as error:
+        world.events(Warned(f"{cid} is gone, its state is not: {error.message}", error.hint))

@@ -1,0 +1,156 @@
+"""`gc` and `down --run` on fakes: what goes, what stays, what is said of places nobody could look at."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+
+import pytest
+
+from provisioner.errors import AccessError, InterruptedRunError, ProviderError, UsageError
+from provisioner.gc import GcChoice, GcReport, gc
+from provisioner.infra.locks import RunLock
+from provisioner.model.driver import FoundResource, Survey
+from provisioner.model.ids import ClusterId, ClusterName, RunId
+from provisioner.model.leftovers import Named
+from provisioner.world import World
+from tests.fakes.driver import FakeDriver
+
+from .conftest import Stage
+
+OLD, NEW = "2020-01-01T00:00:00+00:00", "2999-01-01T00:00:00+00:00"
+
+
+@dataclass
+class Account(FakeDriver):
+    """A driver with an account: `stands` maps cids to the deadline that their machines carry."""
+
+    stands: dict[str, str | None] = field(default_factory=dict)
+    dark: tuple[tuple[str, str], ...] = ()
+    refuses: Exception | None = None
+    swept: list[str] = field(default_factory=list)
+    stuck: set[str] = field(default_factory=set)
+    asked: list[tuple[str, ...]] = field(default_factory=list)
+
+    def survey(self, regions: tuple[str, ...] = ()) -> Survey:
+        self.asked.append(regions)
+        if self.refuses:
+            raise self.refuses
+        return Survey(tuple(found(cid, deadline) for cid, deadline in self.stands.items()), self.dark)
+
+    def sweep(self, cid: ClusterId) -> tuple[str, ...]:
+        if cid in self.stuck:
+            raise ProviderError("the cloud refused")
+        self.swept.append(cid)
+        self.stands.pop(cid, None)
+        return ("instance i-1",)
+
+    def leftovers(self, cid: ClusterId) -> tuple[str, ...]:
+        return ("instance i-1",) if cid in self.stands else ()
+
+
+def found(cid: str, deadline: str | None) -> FoundResource:
+    return FoundResource("instance", "i-1", "here", "m1", ClusterId(cid), f"run-{cid}", OLD, deadline)
+
+
+@pytest.fixture
+def account(stage: Stage) -> Account:
+    return Account(stage.engine.machines, stands={"old-aaaaaa": OLD, "new-aaaaaa": NEW, "lost-aaaaaa": None})
+
+
+async def run(stage: Stage, account: Account, choice: GcChoice, *, answer: bool = True) -> GcReport:
+    return await gc(world_of(stage, account), choice, lambda _going: answer)
+
+
+def world_of(stage: Stage, account: Account) -> World:
+    return replace(stage.world, drivers={"local": lambda _around: account})
+
+
+async def test_it_is_dry_unless_told_otherwise(stage: Stage, account: Account) -> None:
+    report = await run(stage, account, GcChoice())
+    assert [(str(left.cid), left.goes) for left in report.found] == [
+        ("old-aaaaaa", True),
+        ("lost-aaaaaa", False),
+        ("new-aaaaaa", False),
+    ]
+    assert (account.swept, report.removed, report.deleted) == ([], (), False)
+
+
+async def test_only_the_expired_one_goes(stage: Stage, account: Account) -> None:
+    report = await run(stage, account, GcChoice(delete=True))
+    assert account.swept == ["old-aaaaaa"]
+    assert report.removed == ("old-aaaaaa: instance i-1",)
+    assert report.left == ()
+
+
+@pytest.mark.parametrize(
+    ("named", "gone"),
+    [
+        (Named(cluster="lost"), ["lost-aaaaaa"]),
+        (Named(cluster="new-aaaaaa"), ["new-aaaaaa"]),
+        (Named(run="run-new-aaaaaa"), ["new-aaaaaa"]),
+        (Named(run="another"), []),
+    ],
+)
+async def test_what_is_named_goes_and_nothing_else(
+    named: Named, gone: list[str], stage: Stage, account: Account
+) -> None:
+    await run(stage, account, GcChoice(named=named, delete=True))
+    assert account.swept == gone
+
+
+async def test_a_no_keeps_all(stage: Stage, account: Account) -> None:
+    with pytest.raises(InterruptedRunError):
+        await run(stage, account, GcChoice(delete=True), answer=False)
+    assert account.swept == []
+
+
+async def test_what_cannot_go_is_said_and_stops_no_other(stage: Stage, account: Account) -> None:
+    account.stands["older-aaaaaa"] = OLD
+    account.stuck = {"old-aaaaaa"}
+    report = await run(stage, account, GcChoice(delete=True))
+    assert account.swept == ["older-aaaaaa"]
+    assert report.left == ("old-aaaaaa: the cloud refused",)
+
+
+async def test_a_cluster_that_a_run_is_at_work_on_stays(stage: Stage, account: Account) -> None:
+    world = world_of(stage, account)
+    with RunLock(world.settings, ClusterName("old"), RunId("r"), "up old", world.clock.now()):
+        report = await run(stage, account, GcChoice(delete=True))
+    assert account.swept == []
+    assert "locked" in report.left[0]
+
+
+async def test_places_that_refuse_are_named(stage: Stage, account: Account) -> None:
+    account.dark = (("eu-1", "not allowed"),)
+    assert (await run(stage, account, GcChoice(regions=("eu-1",)))).not_looked_at == (("local eu-1", "not allowed"),)
+    assert account.asked == [("eu-1",)]
+    account.refuses = AccessError("no credentials")
+    assert (await run(stage, account, GcChoice())).not_looked_at == (("local", "no credentials"),)
+    with pytest.raises(AccessError):
+        await run(stage, account, GcChoice(provider="local"))
+    with pytest.raises(UsageError):
+        await run(stage, account, GcChoice(provider="nowhere"))
+
+
+@pytest.mark.parametrize("protect", [True, False])
+async def test_a_protected_cluster_of_this_folder_stays_and_another_is_forgotten(
+    protect: bool, stage: Stage, account: Account
+) -> None:
+    await stage.up()
+    stack = stage.engine.stacks["app"]
+    assert stack.cid is not None
+    assert stack.accepted is not None
+    stack.accepted = stack.accepted.model_copy(update={"protect": protect})
+    account.stands = {str(stack.cid): OLD}
+    report = await run(stage, account, GcChoice(delete=True, named=Named(cluster="app")))
+    assert bool(account.swept) is not protect
+    assert ("app" in stage.engine.stacks) is protect
+    assert report.found[0].goes is not protect
+
+
+async def test_a_namesake_of_this_folder_keeps_its_state(stage: Stage, account: Account) -> None:
+    await stage.up()
+    account.stands = {"app-zzzzzz": OLD}
+    await run(stage, account, GcChoice(delete=True))
+    assert account.swept == ["app-zzzzzz"]
+    assert "app" in stage.engine.stacks
