@@ -88,12 +88,14 @@ async def make_wish(world: World, args: UpArgs, files: Clusterfile, cluster: Clu
     """
     stored = world.engine.stored(cluster)
     before = stored.accepted if stored else None
-    request = settle_files(resolve_request(args, files, before), _here())
+    now = world.clock.now()
+    asked = resolve_request(args, files, before, now=now, ci=world.settings.ci)
+    request = settle_files(asked, _here())
     image = await asyncio.to_thread(world.images.resolve, request.image)
     changeset = await asyncio.to_thread(world.images.changeset, image)
-    wish = Wish(request, stored, image, changeset, accept_request(request, image, before), {}, {})
+    wish = Wish(request, stored, image, changeset, accept_request(request, image, before, now=now), {}, {})
     if is_another(wish):  # nothing of the old cluster stands in the new one's request, not even its host names
-        wish = replace(wish, accepted=accept_request(request, image, None))
+        wish = replace(wish, accepted=accept_request(request, image, None, now=now))
     environ = world.settings.environ
     return replace(
         wish,

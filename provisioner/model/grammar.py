@@ -16,6 +16,9 @@ from provisioner.model.refs import has_embedded_ref
 
 PROVIDERS = ("alicloud", "aws", "baremetal", "local")
 BUILT_PROVIDERS = ("local",)
+DEFAULT_PROVIDER = "local"
+BOUGHT = ("alicloud", "aws")
+"""Providers whose machines somebody pays for by the hour."""
 MAX_VALUE = 100 << 10
 """Bytes of one env value: what a host takes."""
 MAX_COUNT = 1000

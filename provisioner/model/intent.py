@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from datetime import datetime
 
 from provisioner.errors import UsageError
 from provisioner.model.accepted import Accepted, AcceptedImage, AcceptedPool
 from provisioner.model.cluster import matches
-from provisioner.model.grammar import BUILT_PROVIDERS, check_data_root, check_text
+from provisioner.model.deadline import CI_TTL, check_expired, deadline_in, is_expired, parse_ttl, show_duration
+from provisioner.model.grammar import BOUGHT, DEFAULT_PROVIDER, check_data_root, check_text
 from provisioner.model.hosts import is_master
 from provisioner.model.ids import ClusterName, parse_cluster_name
 from provisioner.model.imageref import parse_reference
@@ -36,8 +38,12 @@ def resolve_name(args: UpArgs, files: Clusterfile) -> ClusterName:
         raise UsageError(f"{short!r}, from the image, is no cluster name", hint="give one with --name") from error
 
 
-def resolve_request(args: UpArgs, files: Clusterfile, stored: Accepted | None) -> UpRequest:
-    """Everything that is asked for, complete but for the image's digest.
+def resolve_request(
+    args: UpArgs, files: Clusterfile, stored: Accepted | None, *, now: datetime | None = None, ci: bool = False
+) -> UpRequest:
+    """Everything that is asked for, complete but for the image's digest (and the region that the driver knows).
+
+    `now` is the time that deadlines are held against; `ci`: nobody waits for this run, so what is bought gets a deadline.
 
     Raises UsageError (3): a bad word, no image, a provider that is not built, or a name that is bound to another image
     repository, provider or data root (unless `replace`).
@@ -51,6 +57,7 @@ def resolve_request(args: UpArgs, files: Clusterfile, stored: Accepted | None) -
     if stored is not None and args.replace and not _same_binding(stored, image, provider, data_root):
         words = replace(words, stored=None)  # another cluster under this name: nothing of the old one is meant
     pools = words.pools()
+    ttl, ttl_notes = words.ttl(provider, now, ci=ci)
     return UpRequest(
         cluster=stored_name(stored) if not _names(args, files) else resolve_name(args, files),
         image=str(image),
@@ -65,12 +72,18 @@ def resolve_request(args: UpArgs, files: Clusterfile, stored: Accepted | None) -
         protect=words.protect(),
         replace=args.replace,
         annotations=words.annotations(),
-        notes=_notes(pools),
+        ttl=ttl,
+        notes=(*_notes(pools), *ttl_notes),
     )
 
 
-def accept_request(request: UpRequest, image: PinnedImage, stored: Accepted | None) -> Accepted:
-    """The new accepted request: the image pinned, every host named, hosts that stay keeping name and slot."""
+def accept_request(
+    request: UpRequest, image: PinnedImage, stored: Accepted | None, *, now: datetime | None = None
+) -> Accepted:
+    """The new accepted request: the image pinned, every host named, hosts that stay keeping name and slot.
+
+    The deadline counts from `now` at the first create, or where the old one is past; else it is what is stored.
+    """
     hosts = name_hosts(request.pools, stored)
     names = {host.name for host in hosts}
     return Accepted(
@@ -86,7 +99,8 @@ def accept_request(request: UpRequest, image: PinnedImage, stored: Accepted | No
         tags=dict(request.tags),
         annotations=dict(request.annotations),
         protect=request.protect,
-        expires_at=stored.expires_at if stored else None,
+        ttl=request.ttl,
+        expires_at=_deadline(request, stored, now),
         excluded=tuple(name for name in stored.excluded if name in names) if stored else (),
     )
 
@@ -140,7 +154,7 @@ class _Words:
 
     def provider(self) -> tuple[str, bool]:
         text = self.args.provider or self.infra.provider or (self.stored.provider if self.stored else None)
-        return (parse_provider(text), True) if text else (BUILT_PROVIDERS[0], False)
+        return (parse_provider(text), True) if text else (DEFAULT_PROVIDER, False)
 
     def data_root(self) -> str:
         said = self.args.data_root or self.cluster.data_root
@@ -176,6 +190,21 @@ class _Words:
         said = "annotations" in self.cluster.said or not self.stored
         return self.cluster.annotations if said or not self.stored else self.stored.annotations
 
+    def ttl(self, provider: str, now: datetime | None, *, ci: bool) -> tuple[int | None, tuple[str, ...]]:
+        """Seconds, and what to say of them. A cluster that stands keeps its deadline: only `ttl` moves it."""
+        said = parse_ttl(self.args.ttl) if self.args.ttl is not None else self.infra.ttl
+        if self.stored is None:
+            if said is None and ci and provider in BOUGHT:
+                return CI_TTL, (f"CI is set and no --ttl: this cluster ends {show_duration(CI_TTL)} after its create",)
+            return said, ()
+        if now is not None and is_expired(self.stored, now):
+            check_expired(self.stored, self.args, now)
+            return said, ()
+        if said is not None and said != self.stored.ttl:
+            what = f"the ttl of cluster {self.stored.cluster} is fixed since its create"
+            raise UsageError(what, hint=f"sealer-cloud ttl extend {self.stored.cluster} {show_duration(said)}")
+        return self.stored.ttl, ()
+
     def pools(self) -> tuple[Pool, ...]:
         pools = self.infra.pools
         if "pools" not in self.infra.said and self.stored:
@@ -188,6 +217,16 @@ class _Words:
         if not any(pool.count for pool in pools if is_master(pool.roles)):
             raise UsageError("a cluster needs at least one master", hint="give --masters 1 or more")
         return _with_flags(_with_role_env(pools, self.cluster), self.flag_env())
+
+
+def _deadline(request: UpRequest, stored: Accepted | None, now: datetime | None) -> str | None:
+    if stored is not None and (now is None or not is_expired(stored, now)):
+        return stored.expires_at
+    if request.ttl is None:
+        return None
+    if now is None:
+        raise ValueError("a ttl counts from a time")
+    return deadline_in(request.ttl, now)
 
 
 def _with_count(pools: tuple[Pool, ...], flag: str, role: str, count: int) -> tuple[Pool, ...]:

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping
 from provisioner.errors import UsageError
 from provisioner.model.grammar import (
     BUILT_PROVIDERS,
+    DEFAULT_PROVIDER,
     MAX_COUNT,
     PROVIDERS,
     check_env_key,
@@ -81,7 +82,7 @@ def parse_provider(text: str) -> str:
         hint = did_you_mean(text, PROVIDERS) or f"known are {', '.join(PROVIDERS)}"
         raise UsageError(f"{text!r} is no provider", hint=hint)
     if provider not in BUILT_PROVIDERS:
-        raise UsageError(f"provider {provider} is not built yet", hint=f"use --provider {BUILT_PROVIDERS[0]}")
+        raise UsageError(f"provider {provider} is not built yet", hint=f"use --provider {DEFAULT_PROVIDER}")
     return provider
 
 
