@@ -155,9 +155,11 @@ class PreconditionError(SealerError):
 
 
 class CapacityError(SealerError):
-    """No quota, stock or budget."""
+    """No quota, stock or budget. `code` is the provider's own word, `hosts` the hosts that it was refused for."""
 
     exit_code = 13
+    code: str = ""
+    hosts: tuple[str, ...] = ()
 
 
 class InterruptedRunError(SealerError):

@@ -9,10 +9,9 @@ from typing import Literal
 
 from provisioner.errors import ProviderError
 from provisioner.events import ResourceChanged
-from provisioner.infra.outputs import LOCAL_HOST
-from provisioner.infra.statefile import INTENT, is_real
+from provisioner.infra.statefile import is_real
 from provisioner.model.engine import Destroyed
-from provisioner.model.plan import InfraPlan, ResourceChange
+from provisioner.model.plan import InfraPlan, ResourceChange, is_machine
 
 REFRESH = "refresh"
 _PLAN_OPS = {
@@ -29,8 +28,18 @@ _PLAN_OPS = {
     "remove-pending-replace": "replace",
 }
 _STRENGTH = ("same", "update", "create", "delete", "replace")
-_MAY_VANISH = (INTENT, LOCAL_HOST, "sealer:local:Network")
-"""Types of which a refresh may find all gone: our own reads say "gone" only where the disk or record is gone."""
+_OURS = "sealer:"
+"""Types that do not count when a refresh finds all gone: our own reads say "gone" only where the disk or record is
+gone, and those of keys and identities always say what the state says."""
+_RESTARTING = {
+    "instanceType": "instance type",
+    "userData": "user data",
+    "userDataBase64": "user data",
+    "imageId": "OS image",
+    "ami": "OS image",
+    "vswitchId": "subnet",
+}
+"""Inputs of a cloud's machine that it changes by stopping and starting the machine, though the engine says "update"."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +106,9 @@ def refuse_mass_loss(steps: Sequence[StepSeen]) -> None:
 
     Raises ProviderError. Our local types are left out: their reads look at the disk itself.
     """
-    read = [s for s in steps if s.op == REFRESH and s.when == "done" and is_real(s.type) and s.type not in _MAY_VANISH]
+    read = [
+        s for s in steps if s.op == REFRESH and s.when == "done" and is_real(s.type) and not s.type.startswith(_OURS)
+    ]
     if read and all(s.gone for s in read):
         raise ProviderError(
             f"the provider says that all {len(read)} resources of this cluster are gone",
@@ -113,8 +124,13 @@ def natural(name: str) -> tuple[tuple[int, str], ...]:
 def _detail(op: str, step: StepSeen) -> str:
     if op != "update":
         return ""
-    if step.type == LOCAL_HOST and "running" in step.diffs:
+    if not is_machine(step.type):
+        return ", ".join(sorted(step.diffs))
+    if {"running", "status"} & set(step.diffs):
         return "start again"
+    words = sorted({_RESTARTING[key] for key in step.diffs if key in _RESTARTING})
+    if words:
+        return f"{', '.join(words)}: the machine is stopped and started"
     return ", ".join(sorted(step.diffs))
 
 

@@ -19,19 +19,34 @@ from provisioner.errors import (
     worst_of,
 )
 from provisioner.infra.changes import DiagnosticSeen, StepSeen
-from provisioner.infra.outputs import LOCAL_HOST
+from provisioner.model.plan import is_machine
+from provisioner.model.refusals import Meaning, meaning_of, read_code
 from provisioner.model.wire import from_wire
 
 MESSAGE_LIMIT = 600
 
 _COLOUR = re.compile(r"\x1b\[[0-9;]*[A-Za-z]|<\{%[^%]*%\}>")
 _QUERY = re.compile(r"(https?://[^\s?\"']+)\?[^\s\"']*")
-_KEYS = re.compile(r"(?i)\b(access_?key(?:_?id)?|secret(?:_?(?:access)?_?key)?|signature|token|password)=[^\s&\"']+")
+_KEYS = re.compile(
+    r"(?i)\b((?:[\w-]*?)(?:access_?key(?:_?(?:id|secret))?|secret(?:_?(?:access)?_?key)?|signature(?:nonce)?|token|password|"
+    r"credential))(\"?\s?[=:]\s?\"?|%3D)[^\s&\"',}]+"
+)
+_KEY_IDS = re.compile(r"\b(?:LTAI|STS\.|AKIA|ASIA)[A-Za-z0-9]{8,}")
+"""Key ids by their form: Alibaba Cloud's, its temporary ones, AWS's."""
 _USERINFO = re.compile(r"(?i)(https?://)[^/\s@\"']+@")
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 _LOCKED_BY = re.compile(r"created by (?P<who>\S+) \(pid (?P<pid>\d+)\) at (?P<when>\S+)")
-_CODE = re.compile(r"\b(?:Code|ErrorCode): ?(\S+)")
-_CAPACITY = re.compile(r"(?i)nostock|outofstock|quota|insufficient(?:instance)?capacity|limitexceeded")
+_MISLEADING = "ResourceRegistrationFailed"
+"""What the SDK says of everything that depended on what failed: true, and no cause."""
+_PARTS = {"sealer:index:HostKey": "-key", "sealer:index:HostIdentity": "-identity"}
+_MEANS: dict[Meaning | None, type[SealerError]] = {None: ProviderError, Meaning.ACCESS: AccessError}
+_HINTS: dict[Meaning | None, str] = {
+    Meaning.STOCK: "name other zones, instance types or a smaller machine",
+    Meaning.SPOT: "raise spot.maxPrice, set `fallback: on-demand`, or take machines on demand",
+    Meaning.QUOTA: "ask the provider for a higher limit, or remove what is not needed; then run the same command again",
+    Meaning.BUDGET: "pay the provider's account up; then run the same command again",
+    Meaning.ACCESS: "mend the credentials or their permissions; then run the same command again",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,9 +116,9 @@ _RULES = (
 
 def to_error(outcome: Outcome) -> SealerError:
     """The one error that tells a person what happened."""
-    told = _of_ours(outcome) or _of_resource(outcome)
-    if told:
-        return told
+    causes = [*_of_ours(outcome), *_of_resources(outcome)]
+    if causes:
+        return _with_all_hosts(worst_of(causes), causes)
     text = outcome.stderr or "\n".join(d.message for d in outcome.diagnostics if d.severity == "error")
     if "currently locked by" in text:
         return _locked(text)
@@ -116,37 +131,59 @@ def to_error(outcome: Outcome) -> SealerError:
 def clean(text: str) -> str:
     """Engine text as a person may see it: no colours, no keys, no control characters, at most 600 characters."""
     text = _USERINFO.sub(r"\1", _QUERY.sub(r"\1", _COLOUR.sub("", text)))
-    text = _KEYS.sub(r"\1=***", text)
+    text = _KEY_IDS.sub("***", _KEYS.sub(r"\1\2***", text))
     text = _CONTROL.sub("", text).strip()
     return text if len(text) <= MESSAGE_LIMIT else text[: MESSAGE_LIMIT - 1] + "…"
 
 
-def _of_ours(outcome: Outcome) -> SealerError | None:
-    """What our own plugin said, as the error that it was there; of several the one with the lowest exit code."""
+def _of_ours(outcome: Outcome) -> list[SealerError]:
+    """What our own plugin said, as the errors that they were there."""
     found = [e for d in outcome.diagnostics if d.severity == "error" for e in from_wire(d.message)]
-    if not found:
-        return None
-    first = worst_of(found)
-    return type(first)(clean(first.message), hint=clean(first.hint), host=first.host, phase="machines")
+    return [type(e)(clean(e.message), hint=clean(e.hint), host=e.host, phase="machines") for e in found]
 
 
-def _of_resource(outcome: Outcome) -> SealerError | None:
+def _of_resources(outcome: Outcome) -> list[SealerError]:
+    """What other providers said of the resources that failed, one error each; the first one counts the others."""
     broken = {s.urn: s for s in outcome.steps if s.when == "failed"}
-    errors = [d for d in outcome.diagnostics if d.severity == "error" and d.urn in broken]
-    if not errors:
-        return None
-    first = broken[errors[0].urn]
-    others = len({d.urn for d in errors}) - 1
-    more = f" (and {others} more)" if others else ""
-    text = clean(errors[0].message)
-    host = first.name if first.type == LOCAL_HOST else ""
-    message = f"{first.op} {first.type} {first.name}: {text}{more}"
-    return _kind(errors[0].message)(message, host=host, phase="machines", hint="run the same command again to go on")
+    said: dict[str, DiagnosticSeen] = {}
+    for found in outcome.diagnostics:
+        if found.severity == "error" and found.urn in broken and not from_wire(found.message):
+            said.setdefault(found.urn, found)
+    causes = {urn: d for urn, d in said.items() if _MISLEADING not in d.message} or said
+    more = f" (and {len(causes) - 1} more)" if len(causes) > 1 else ""
+    return [_cause(broken[urn], found.message, more) for urn, found in causes.items()]
 
 
-def _kind(text: str) -> type[SealerError]:
-    code = _CODE.search(text)
-    return CapacityError if code and _CAPACITY.search(code.group(1)) else ProviderError
+def _cause(step: StepSeen, text: str, more: str) -> SealerError:
+    code = read_code(_COLOUR.sub("", text))
+    meaning = meaning_of(code)
+    kind = _MEANS.get(meaning, CapacityError)
+    host = _host_of(step)
+    error = kind(
+        f"{step.op} {step.type} {step.name}: {clean(text)}{more}",
+        host=host,
+        phase="machines",
+        hint=_HINTS.get(meaning, "run the same command again to go on"),
+    )
+    if isinstance(error, CapacityError):
+        error.code, error.hosts = code, (host,) if host else ()
+    return error
+
+
+def _host_of(step: StepSeen) -> str:
+    """The host that a failed resource is for; empty for a network and the like."""
+    if is_machine(step.type):
+        return step.name
+    part = _PARTS.get(step.type, "")
+    return step.name.removesuffix(part) if part else ""
+
+
+def _with_all_hosts(error: SealerError, causes: Sequence[SealerError]) -> SealerError:
+    """Of several hosts that were refused for the same reason, all are named: they fail over together."""
+    if isinstance(error, CapacityError):
+        alike = [e for e in causes if isinstance(e, CapacityError) and e.code == error.code]
+        error.hosts = tuple(dict.fromkeys(h for e in alike for h in e.hosts))
+    return error
 
 
 def _locked(text: str) -> LockedError:

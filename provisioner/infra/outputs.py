@@ -13,7 +13,10 @@ from provisioner.model.ids import ClusterId, HostName
 from provisioner.model.secret import Secret
 
 _SIGNATURE = "4dabf18193072939515e22adb298388d"  # marks a special value in Pulumi's JSON
+_SECRET = "1b47061264138c4ac30d75fd1eb44270"  # noqa: S105 - says that such a value is a secret one
 LOCAL_HOST = "sealer:local:Host"
+_HOSTS = {LOCAL_HOST: "name", "sealer:baremetal:Host": "name", "sealer:index:HostIdentity": "host"}
+"""Types of resources that say where a host is reached, with the input that names the host."""
 
 
 class OutputCollector:
@@ -82,14 +85,19 @@ def hosts_from_export(raw: object) -> tuple[InventoryHost, ...]:
 
 
 def host_from_resource(resource: Mapping[str, Any]) -> InventoryHost | None:
-    """A host from its own resource in the state: there also while the stack is half made. None for other types."""
-    outputs = resource.get("outputs")
-    if resource.get("type") != LOCAL_HOST or not isinstance(outputs, Mapping) or not outputs.get("address"):
+    """A host from its own resource in the state: there also while the stack is half made. None for other types.
+
+    Of a cloud's machine that is its identity: a machine without one was never reached.
+    """
+    outputs, inputs = resource.get("outputs"), resource.get("inputs") or {}
+    kind = resource.get("type")
+    if kind not in _HOSTS or not isinstance(outputs, Mapping) or not outputs.get("address"):
         return None
-    inputs = resource.get("inputs") or {}
-    name = inputs.get("name") or str(resource["urn"]).split("::", 3)[-1]
-    roles = inputs.get("roles") or ()
-    return host_from({**outputs, "name": name, "roles": roles, "ssh": None, "hostKeys": [outputs.get("hostKey", "")]})
+    name = inputs.get(_HOSTS[kind]) or str(resource["urn"]).split("::", 3)[-1]
+    known = {**inputs, **outputs, "name": name, "roles": inputs.get("roles") or ()}
+    if kind == LOCAL_HOST:
+        known |= {"ssh": None, "hostKeys": [outputs.get("hostKey", "")]}
+    return host_from(known)
 
 
 def plain_value(value: object) -> object:
@@ -97,3 +105,8 @@ def plain_value(value: object) -> object:
     if isinstance(value, Mapping) and _SIGNATURE in value and isinstance(value.get("plaintext"), str):
         return json.loads(value["plaintext"])
     return value
+
+
+def secret_value(plain: object) -> dict[str, str]:
+    """A plain value as a secret one in an export that the engine takes back: it encrypts it then."""
+    return {_SIGNATURE: _SECRET, "plaintext": json.dumps(plain)}

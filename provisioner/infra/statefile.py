@@ -10,18 +10,20 @@ import gzip
 import hashlib
 import json
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
 import zstandard
 
 from provisioner.errors import PreconditionError
-from provisioner.infra.outputs import host_from_resource, hosts_from_export
+from provisioner.infra.outputs import host_from_resource, hosts_from_export, secret_value
 from provisioner.model.accepted import Accepted, parse_accepted
 from provisioner.model.engine import StackState
 from provisioner.model.hosts import Inventory, InventoryHost
 from provisioner.model.ids import PROJECT, ClusterId, ClusterName
+from provisioner.model.plan import is_machine
+from provisioner.model.tags import CID
 
 NEWEST_VERSION = 4
 """Newest version of the deployment schema that we know (4 is 3 with a list of features)."""
@@ -29,6 +31,9 @@ NEWEST_VERSION = 4
 INTENT = "sealer:index:Intent"
 ROOT = "pulumi:pulumi:Stack"
 PROVIDERS = "pulumi:providers:"
+
+USER_DATA = ("userData", "userDataBase64")
+"""Inputs of a cloud's machine that hold its start script, and with it the bootstrap key of its SSH server."""
 
 _GZIP = b"\x1f\x8b"
 _ZSTD = b"\x28\xb5\x2f\xfd"
@@ -100,14 +105,31 @@ def to_state(cluster: ClusterName, deployment: Deployment) -> StackState:
         pending=tuple(pending_line(p) for p in deployment.pending),
         engine_version=deployment.engine_version,
         cids=_cids(deployment),
+        machine_ids=_ids(r for r in deployment.resources if is_machine(str(r["type"]))),
+        machines=tuple(
+            name_of_urn(str(r["urn"]))
+            for r in deployment.resources
+            if is_machine(str(r["type"])) and not r.get("delete")
+        ),
+        resource_ids=_ids(deployment.resources),
     )
+
+
+def _ids(resources: Iterable[Mapping[str, Any]]) -> tuple[str, ...]:
+    return tuple(sorted({str(r["id"]) for r in resources if r.get("id")}))
 
 
 def _cids(deployment: Deployment) -> tuple[ClusterId, ...]:
     """Every cid in the state: a replacement that was cut leaves machines of the old one beside those of the new."""
     resources = [*deployment.resources, *(p["resource"] for p in deployment.pending)]
-    found = {str(cid) for r in resources if (cid := (r.get("inputs") or {}).get("cid"))}
+    found = {str(cid) for r in resources for cid in _cid_of(r.get("inputs") or {}) if cid}
     return tuple(ClusterId(cid) for cid in sorted(found))
+
+
+def _cid_of(inputs: Mapping[str, Any]) -> tuple[object, ...]:
+    """Where a resource carries its cid: ours as an input, those of clouds as a tag."""
+    tags = inputs.get("tags")
+    return inputs.get("cid"), tags.get(CID) if isinstance(tags, Mapping) else None
 
 
 def is_real(type_token: str) -> bool:
@@ -138,16 +160,40 @@ def checksum(raw: bytes) -> str:
 
 
 def without_pending_creates(export: bytes, where: str) -> tuple[bytes, tuple[str, ...]]:
-    """An export without begun creates of our own types, and which those were.
+    """An export without begun creates, and which those were.
 
-    They may be dropped: our creates adopt what lies there, so nothing is made twice and nothing is forgotten.
+    They may be dropped: our own creates adopt what lies there, and machines of clouds are looked for by tag before
+    any is made (`Driver.orphans`), so nothing is made twice and nothing is forgotten.
     """
     document = _object(_json(export, where), where, "document")
     deployment = _object(document.get("deployment"), where, "deployment")
     operations = [_operation(o, where) for o in deployment.get("pending_operations") or ()]
-    ours = [o for o in operations if o["type"] == "creating" and str(o["resource"]["type"]).startswith("sealer:")]
-    deployment["pending_operations"] = [o for o in operations if o not in ours]
-    return json.dumps(document).encode(), tuple(pending_line(o) for o in ours)
+    creates = [o for o in operations if o["type"] == "creating"]
+    deployment["pending_operations"] = [o for o in operations if o not in creates]
+    return json.dumps(document).encode(), tuple(pending_line(o) for o in creates)
+
+
+def bares_user_data(deployment: Deployment) -> bool:
+    """True where a machine's start script stands in clear: an import leaves it so, whatever the program marks."""
+    return any(isinstance(p.get(key), str) for p in _machine_values(deployment.resources) for key in USER_DATA)
+
+
+def with_hidden_user_data(export: bytes, where: str) -> bytes:
+    """An export in which every machine's start script is a secret: the engine encrypts it when it takes it back."""
+    document = _object(_json(export, where), where, "document")
+    deployment = _object(document.get("deployment"), where, "deployment")
+    for values in _machine_values(deployment.get("resources") or ()):
+        for key in USER_DATA:
+            if isinstance(values.get(key), str):
+                values[key] = secret_value(values[key])
+    return json.dumps(document).encode()
+
+
+def _machine_values(resources: Iterable[Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
+    """Inputs and outputs of all machines, for reading and for changing."""
+    for resource in resources:
+        if is_machine(str(resource.get("type"))):
+            yield from (v for v in (resource.get("inputs"), resource.get("outputs")) if isinstance(v, dict))
 
 
 def _inventory(

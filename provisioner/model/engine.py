@@ -28,6 +28,10 @@ class StackState:
     """Every cid that a resource carries: more than one after a `--replace` that was cut."""
     machine_ids: tuple[str, ...] = ()
     """The provider's own ids of all machines in the state (also those that a cut replacement has yet to delete)."""
+    machines: tuple[str, ...] = ()
+    """Names of the hosts whose machine the state has, reachable yet or not."""
+    resource_ids: tuple[str, ...] = ()
+    """The ids of everything in the state, machines too: what is not among them and carries our tags is an orphan."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ import pytest
 from provisioner.errors import (
     AccessError,
     CapacityError,
+    HostError,
     LockedError,
     PreconditionError,
     ProviderError,
@@ -81,10 +82,28 @@ def test_destroyed_lists_each_once():
     assert [c.name for c in destroyed.failed] == ["m2"]
 
 
+@pytest.mark.parametrize(
+    ("kind", "diffs", "words"),
+    [
+        (CLOUD, ("instanceType",), "instance type: the machine is stopped and started"),
+        (CLOUD, ("userData", "tags"), "user data: the machine is stopped and started"),
+        (CLOUD, ("status",), "start again"),
+        (CLOUD, ("tags",), "tags"),
+        (HOST, ("running",), "start again"),
+        ("alicloud:vpc/network:Network", ("instanceType",), "instanceType"),
+    ],
+)
+def test_an_update_says_what_it_does_to_the_machine(kind, diffs, words):
+    seen = StepSeen("urn", kind, "m1", "update", "before", diffs)
+    assert to_plan([seen]).update[0].detail == words
+
+
 def test_a_refresh_that_loses_everything_is_refused_but_for_local_types():
     gone = [step("refresh", n, CLOUD, gone=True) for n in ("m1", "m2")]
     with pytest.raises(ProviderError, match="all 2 resources"):
         refuse_mass_loss([*gone, step("refresh", "intent", "sealer:index:Intent")])
+    with pytest.raises(ProviderError):  # what keys and identities say of themselves is no sign of life
+        refuse_mass_loss([*gone, step("refresh", "m1-key", "sealer:index:HostKey")])
     refuse_mass_loss([*gone, step("refresh", "m3", CLOUD)])
     refuse_mass_loss([step("refresh", gone=True), step("refresh", "network", "sealer:local:Network", gone=True)])
     refuse_mass_loss([])
@@ -112,11 +131,37 @@ def test_the_first_failed_resource_is_the_message():
         ("sdk error: Code: OperationDenied.NoStock, sold out", CapacityError),
         ("ErrorCode: QuotaExceed.ElasticQuota", CapacityError),
         ("there is no quota word in a code here", ProviderError),
-        ("Code: Forbidden.RAM", ProviderError),
+        ("Code: Forbidden.RAM", AccessError),
+        ("api error InsufficientInstanceCapacity: We currently do not have", CapacityError),
+        ("An error occurred (UnauthorizedOperation) when calling the RunInstances operation", AccessError),
+        ("RequestLimitExceeded: slow down", ProviderError),
+        ("StatusCode: 403\n   Code: InvalidAccountStatus.NotEnoughBalance\n   Message: x", CapacityError),
     ],
 )
-def test_capacity_is_told_by_the_code(text, kind):
+def test_what_the_cloud_meant_is_told_by_the_code(text, kind):
     assert type(to_error(outcome(failed(text, kind=CLOUD)))) is kind
+
+
+def test_hosts_that_were_refused_alike_are_named_together_with_the_code():
+    pairs = [failed("Code: OperationDenied.NoStock", n, CLOUD) for n in ("n1", "n2")]
+    misleading = failed("ResourceRegistrationFailed: it failed", "n3", CLOUD)
+    error = to_error(outcome(misleading, *pairs))
+    assert (type(error), error.code, error.hosts) == (CapacityError, "OperationDenied.NoStock", ("n1", "n2"))
+    assert str(error).endswith("(and 1 more)")
+    assert "ResourceRegistrationFailed" not in str(error)
+
+
+def test_of_several_causes_the_lowest_exit_code_wins():
+    told = to_wire(HostError("m1 does not answer", host="m1"))
+    stock = failed("Code: OperationDenied.NoStock", "n1", CLOUD)
+    assert type(to_error(outcome(stock, failed(told, "m1-identity", "sealer:index:HostIdentity")))) is HostError
+    assert type(to_error(outcome(stock, failed("Code: InvalidParameter", "n2", CLOUD)))) is ProviderError
+
+
+def test_a_failed_identity_or_key_names_its_host():
+    error = to_error(outcome(failed("odd", "m1-identity", "sealer:index:HostIdentity")))
+    assert error.host == "m1"
+    assert to_error(outcome(failed("odd", "network", "alicloud:vpc/network:Network"))).host == ""
 
 
 def test_errors_of_our_plugin_keep_their_exit_code_and_hint():
@@ -165,6 +210,12 @@ def test_diagnostics_come_before_text():
         ("\x1b[31mred\x1b[0m <{%reset%}>x", "red x"),
         ('Post "https://ecs.example/?AccessKeyId=AK&Signature=S%3D": EOF', 'Post "https://ecs.example/": EOF'),
         ("https://user:pw@host/x", "https://host/x"),
+        ('{"AccessKeyId":"LTAI5tAbCdEfGh","SecurityToken": "x/y"}', '{"AccessKeyId":"***","SecurityToken": "***"}'),
+        ("the key LTAI5tAbCdEfGhIj and AKIAIOSFODNN7EXAMPLE", "the key *** and ***"),
+        (
+            'Post "https://ecs.example/?Action=RunInstances&AccessKeyId=AK&Signature=s%3D": EOF',
+            'Post "https://ecs.example/": EOF',
+        ),
         ("AccessKeyId=AK1 Signature=abc token=t password=p", "AccessKeyId=*** Signature=*** token=*** password=***"),
         ("a\x00b\x07c\x9bd\r", "abcd"),
     ],

@@ -11,11 +11,13 @@ import zstandard
 from provisioner.errors import PreconditionError
 from provisioner.infra.backend import FileStore
 from provisioner.infra.statefile import (
+    bares_user_data,
     checksum,
     name_of_urn,
     parse_deployment,
     to_state,
     type_of_urn,
+    with_hidden_user_data,
     without_pending_creates,
 )
 from provisioner.model.ids import ClusterId, ClusterName
@@ -251,14 +253,70 @@ def test_names_are_stacks_and_nothing_else(tmp_path):
     assert FileStore(tmp_path / "none").read(NAME) is None
 
 
-def test_only_begun_creates_of_ours_are_dropped():
+def test_begun_creates_are_dropped_and_nothing_else():
     foreign = {"resource": resource("aws:ec2/instance:Instance", "m9"), "type": "creating"}
     update = {"resource": host("m1", 0), "type": "updating"}
     ours = {"resource": host("m3", 2), "type": "creating"}
     cleared, dropped = without_pending_creates(export(pending_operations=[foreign, ours, update]), "here")
-    assert dropped == ("creating sealer:local:Host m3",)
-    assert json.loads(cleared)["deployment"]["pending_operations"] == [foreign, update]
+    assert dropped == ("creating aws:ec2/instance:Instance m9", "creating sealer:local:Host m3")
+    assert json.loads(cleared)["deployment"]["pending_operations"] == [update]
     assert without_pending_creates(export(), "here")[1] == ()
+
+
+def cloud(*names, identities=(), **values):
+    """The resources of a cloud's cluster that was cut: machines by name, and those of them that were reached."""
+    intent = resource("sealer:index:Intent", "intent", {"cid": CID, "request": {**REQUEST, "provider": "alicloud"}})
+    tags = {"tags": {"sealer-cloud:cid": CID}}
+    machines = [
+        resource("alicloud:ecs/instance:Instance", n, {**tags, **values}, {"publicIp": "x"}, id=f"i-{n}") for n in names
+    ]
+    reached = [
+        resource(
+            "sealer:index:HostIdentity",
+            f"{n}-identity",
+            {"host": n, "roles": ["master"], "address": "10.0.0.9"},
+            {
+                "address": "10.0.0.1",
+                "ssh": {"host": "198.51.100.7", "port": 22, "user": "root"},
+                "hostKeys": [f"ssh-ed25519 {n}"],
+                "machineId": f"i-{n}",
+                "running": True,
+            },
+            id=f"{n}-id",
+        )
+        for n in identities
+    ]
+    return [intent, resource("alicloud:vpc/network:Network", "network", tags, id="vpc-1"), *machines, *reached]
+
+
+def test_a_half_made_cloud_cluster_knows_its_machines_and_the_hosts_that_were_reached():
+    raw = checkpoint(resources=cloud("m1", "m2", identities=["m1"]))
+    state = to_state(NAME, parse_deployment(raw, "here"))
+    assert (state.cid, state.cids) == (CID, (CID,))
+    assert state.machine_ids == ("i-m1", "i-m2")
+    assert state.machines == ("m1", "m2")
+    assert state.resource_ids == ("i-m1", "i-m2", "m1-id", "vpc-1")
+    (m1,) = state.inventory.hosts
+    assert (m1.name, m1.address, m1.ssh.host) == ("m1", "10.0.0.1", "198.51.100.7")
+    assert (m1.host_keys, m1.machine_id, m1.running, m1.roles) == (("ssh-ed25519 m1",), "i-m1", True, ("master",))
+
+
+def test_the_cid_of_a_cloud_state_without_intent_is_that_of_its_tags():
+    resources = cloud("m1")[1:]
+    assert to_state(NAME, parse_deployment(checkpoint(resources=resources), "here")).cids == (CID,)
+
+
+def test_user_data_in_clear_is_found_and_made_a_secret():
+    secret = {"4dabf18193072939515e22adb298388d": "1b47061264138c4ac30d75fd1eb44270", "ciphertext": "v1:x"}
+    hidden = export(resources=cloud("m1", userData=secret))
+    assert not bares_user_data(parse_deployment(hidden, "here"))
+    assert json.loads(with_hidden_user_data(hidden, "here")) == json.loads(hidden)
+    bare = export(resources=cloud("m1", userData="IyEvYmluL3No"))
+    assert bares_user_data(parse_deployment(bare, "here"))
+    changed = with_hidden_user_data(bare, "here")
+    assert not bares_user_data(parse_deployment(changed, "here"))
+    machine = json.loads(changed)["deployment"]["resources"][2]
+    assert machine["inputs"]["userData"]["plaintext"] == '"IyEvYmluL3No"'
 
 
 def test_urns():
