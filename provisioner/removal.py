@@ -177,7 +177,8 @@ async def destroy(world: World, target: Target, *, named: bool) -> tuple[str, ..
     begun = world.clock.monotonic()
     world.events(PhaseStarted(Phase.REMOVE, len(target.plan.hosts)))
     try:
-        result = await world.engine.destroy(target.plan.cluster, world.events)
+        needs = await asyncio.to_thread(world.driver(target.plan.provider).needs)
+        result = await world.engine.destroy(target.plan.cluster, world.events, needs)
     except AccessError as error:
         if not named:
             command = f"`sealer-cloud down {target.plan.cluster} --provider {target.plan.provider}`"
