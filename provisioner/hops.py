@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
@@ -21,13 +22,13 @@ from provisioner.errors import (
     UsageError,
 )
 from provisioner.events import Phase, PhaseDone, PhaseStarted, Warned
-from provisioner.infra.locks import RunLock
+from provisioner.infra.locks import ClusterLock
 from provisioner.model.facts import FactMap, HostFacts, Unreadable
 from provisioner.model.hosts import ClusterKeys, Inventory, StackOutputs, is_master, to_inventory
 from provisioner.model.ids import ClusterName, new_run_id
 from provisioner.model.plan import ApplyPlan, Plan
 from provisioner.model.planhash import steps_differ
-from provisioner.model.report import ApplyReport, UpReport
+from provisioner.model.report import ApplyReport, LockInfo, UpReport
 from provisioner.transport.hostset import HostSet, open_hosts
 from provisioner.world import Confirm, UpChoice, World
 
@@ -69,9 +70,12 @@ def ask(confirm: Confirm, plan: Plan, limit: asyncio.Timeout) -> None:
 async def holding(world: World, cluster: ClusterName, command: str, wait: float) -> AsyncIterator[None]:
     """Hold the cluster's run lock from before the preview to the end. Raises LockedError (10) naming the holder."""
     now = world.clock.now()
-    lock = RunLock(world.settings, cluster, new_run_id(now, world.random), f"{command} {cluster}", now)
+    owner = LockInfo(os.getpid(), new_run_id(now, world.random), f"{command} {cluster}", now.isoformat())
+    lock = ClusterLock(world.settings, cluster, owner, world.stop.request)
     await lock.acquire(wait, world.clock)
     try:
+        if lock.broken:
+            world.events(Warned(f"broke the lock of {lock.broken}: it was silent for a minute"))
         yield
     finally:
         lock.release()

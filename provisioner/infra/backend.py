@@ -13,12 +13,15 @@ from itertools import count
 from pathlib import Path
 from urllib.parse import quote, unquote, urlsplit
 
-from provisioner.errors import AccessError, PreconditionError
+from provisioner.errors import AccessError, PreconditionError, UsageError
 from provisioner.files import atomic_write, private_folder
 from provisioner.infra.statefile import Deployment, checksum, parse_deployment, stack_name
+from provisioner.infra.store import StackLock
 from provisioner.model.ids import PROJECT, ClusterName, parse_cluster_name
 from provisioner.settings import Settings
 
+SECRETS_PROVIDER = "SEALER_CLOUD_SECRETS_PROVIDER"
+"""A key service as Pulumi names it (`awskms://…`), for new stacks in a shared backend, in place of a passphrase."""
 PASSPHRASE_VARIABLES = ("PULUMI_CONFIG_PASSPHRASE", "PULUMI_CONFIG_PASSPHRASE_FILE")
 _STACK_FILE = re.compile(r"(?P<name>[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)\.json(\.gz|\.zst)?")
 _SUFFIXES = (".json", ".json.gz", ".json.zst")
@@ -31,6 +34,11 @@ class Backend:
     url: str
     folder: Path | None
     own: bool
+
+    @property
+    def shared(self) -> bool:
+        """True for a bucket, which runners on many machines may share."""
+        return self.url.startswith("s3://")
 
     @property
     def needs_passphrase(self) -> bool:
@@ -88,9 +96,14 @@ class FileStore:
                 raise
             raise PreconditionError(error.message, hint=self._way_back(cluster, path)) from error
 
-    def lock_files(self, cluster: ClusterName) -> tuple[Path, ...]:
-        """Pulumi's own lock files for this stack."""
-        return tuple(sorted((self._bookkeeping / "locks" / "organization" / PROJECT / cluster).glob("*.json")))
+    def locks(self, cluster: ClusterName) -> tuple[StackLock, ...]:
+        """Pulumi's own locks of this stack."""
+        files = sorted((self._bookkeeping / "locks" / "organization" / PROJECT / cluster).glob("*.json"))
+        return tuple(lock for path in files if (lock := _lock_in(path)) is not None)
+
+    def dead_machines(self, cluster: ClusterName) -> frozenset[str]:  # noqa: ARG002 - the seam's
+        """None: of another machine's process nobody here can know."""
+        return frozenset()
 
     def put_aside(self, cluster: ClusterName) -> None:
         """Move the checkpoint with its copies to `set-aside/`, where a person can still read it."""
@@ -150,6 +163,22 @@ class FileStore:
         return self.folder / ".pulumi"
 
 
+def _lock_in(path: Path) -> StackLock | None:
+    """None where it is gone by now."""
+    try:
+        raw = json.loads(path.read_bytes())
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError):
+        raw = {}
+
+    def remove() -> None:
+        for file in (path, path.with_name(path.name + ".attrs")):
+            file.unlink(missing_ok=True)
+
+    return StackLock(str(path), raw if isinstance(raw, dict) else {}, remove)
+
+
 def passphrase_environment(settings: Settings, backend: Backend) -> dict[str, str]:
     """What the engine needs to open secrets: the user's own setting as it is, else our 0600 file, made once.
 
@@ -157,12 +186,25 @@ def passphrase_environment(settings: Settings, backend: Backend) -> dict[str, st
     """
     if any(v in settings.environ for v in PASSPHRASE_VARIABLES) or not backend.needs_passphrase:
         return {}
+    if backend.shared:
+        if settings.environ.get(SECRETS_PROVIDER):
+            return {}
+        raise UsageError(
+            f"the shared state {safe_url(backend.url)} needs a passphrase that all who share it know",
+            hint=f"set PULUMI_CONFIG_PASSPHRASE_FILE or PULUMI_CONFIG_PASSPHRASE, or {SECRETS_PROVIDER}=awskms://…",
+        )
     if not backend.own:
         raise AccessError(
             f"the backend {safe_url(backend.url)} needs a passphrase",
             hint="set PULUMI_CONFIG_PASSPHRASE or PULUMI_CONFIG_PASSPHRASE_FILE",
         )
     return {"PULUMI_CONFIG_PASSPHRASE_FILE": str(_own_passphrase(settings))}
+
+
+def secrets_words(settings: Settings, backend: Backend) -> tuple[str, ...]:
+    """What `stack init` is told where a key service opens the secrets of a shared backend."""
+    service = settings.environ.get(SECRETS_PROVIDER)
+    return ("--secrets-provider", service) if backend.shared and service else ()
 
 
 def new_passphrase(path: Path) -> Path:

@@ -7,7 +7,7 @@ import fcntl
 import json
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -16,7 +16,10 @@ from typing import Self
 
 from provisioner.errors import LockedError
 from provisioner.files import private_folder
+from provisioner.infra.backend import backend_of
+from provisioner.infra.bucket import Bucket
 from provisioner.infra.processes import Recorded, boot_id, is_alive, this_process
+from provisioner.infra.sharedlock import Holder, SharedLock, machine_name, shared_holder
 from provisioner.model.clock import Clock
 from provisioner.model.ids import ClusterName, RunId
 from provisioner.model.report import LockInfo
@@ -91,15 +94,56 @@ class RunLock:
         os.close(descriptor)
 
 
+class ClusterLock:
+    """The lock of one cluster on this machine, and where the state is shared, among all who share it.
+
+    `lost` is called from a thread if another runner has broken the shared one: this run must stop.
+    """
+
+    def __init__(self, settings: Settings, cluster: ClusterName, owner: LockInfo, lost: Callable[[], None]) -> None:
+        since = datetime.fromisoformat(owner.since)
+        self._here = RunLock(settings, cluster, RunId(owner.run), owner.command, since)
+        bucket = shared_bucket(settings)
+        me = Holder(machine_name(), owner.pid, owner.run, owner.command, owner.since)
+        self._shared = SharedLock(bucket, cluster, me, lost) if bucket else None
+
+    @property
+    def broken(self) -> str:
+        """Whose shared lock was broken to take this one; empty if nobody's."""
+        return str(self._shared.broken) if self._shared and self._shared.broken else ""
+
+    async def acquire(self, timeout: float, clock: Clock) -> None:
+        """Take both, waiting up to `timeout` seconds for each. Raises LockedError (10)."""
+        await self._here.acquire(timeout, clock)
+        try:
+            if self._shared:
+                await self._shared.acquire(timeout, clock)
+        except BaseException:
+            self._here.release()
+            raise
+
+    def release(self) -> None:
+        """Give both back; idempotent."""
+        if self._shared:
+            self._shared.release()
+        self._here.release()
+
+
+def shared_bucket(settings: Settings) -> Bucket | None:
+    """The bucket that the state is shared in, if it is."""
+    backend = backend_of(settings)
+    return Bucket(backend.url, settings.environ) if backend.shared else None
+
+
 def holder(settings: Settings, cluster: ClusterName) -> LockInfo | None:
     """Who holds a cluster now; None if nobody does. Reads only."""
     path = cluster_folder(settings, cluster) / LOCK
     found = _read_owner(path)
-    if found and is_alive(found.process):
+    if found and (is_alive(found.process) or _is_held(path)):
         return found.info
-    if not found or not _is_held(path):
-        return None
-    return found.info
+    bucket = shared_bucket(settings)
+    other = shared_holder(bucket, cluster) if bucket else None
+    return LockInfo(other.pid, other.run, f"{other.command} on {other.host}", other.since) if other else None
 
 
 @contextlib.contextmanager

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
+from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
 
 from provisioner.errors import LockedError
-from provisioner.infra.backend import FileStore
 from provisioner.infra.failures import clean
 from provisioner.infra.processes import end_recorded, started_at
+from provisioner.infra.store import StackLock, Store
 from provisioner.model.ids import ClusterName
 
 _CLOCK_SLACK = 10.0  # seconds by which the kernel's start times and the wall clock may disagree
@@ -23,25 +23,24 @@ def end_orphans(run_dir: Path) -> tuple[str, ...]:
     return (f"ended orphaned engine processes {', '.join(map(str, ended))}",) if ended else ()
 
 
-def clear_dead_locks(store: FileStore, cluster: ClusterName) -> tuple[str, ...]:
-    """Remove Pulumi's locks of dead processes of this machine.
+def clear_dead_locks(store: Store, cluster: ClusterName) -> tuple[str, ...]:
+    """Remove Pulumi's locks of dead processes: of this machine, and of machines whose shared lock was broken.
 
     Raises LockedError (10) naming the holder of any other: a living process, or one of another machine, of which
     nobody here can know whether it lives.
     """
     notes: list[str] = []
-    for path in store.lock_files(cluster):
-        raw = _read(path)
-        if raw is None:
-            continue
-        if not _is_dead(raw):
-            raise _held(cluster, path, raw)
-        _remove(path)
-        notes.append(f"removed the stack lock of pid {raw['pid']}, which is dead")
+    locks = store.locks(cluster)
+    dead = store.dead_machines(cluster) if locks else frozenset()
+    for lock in locks:
+        if lock.raw.get("hostname") not in dead and not _is_dead(lock.raw):
+            raise _held(cluster, lock)
+        lock.remove()
+        notes.append(f"removed the stack lock of pid {lock.raw.get('pid')}, which is dead")
     return tuple(notes)
 
 
-def _is_dead(lock: dict[str, object]) -> bool:
+def _is_dead(lock: Mapping[str, object]) -> bool:
     """True if its process is surely gone: none of this machine, or one that took the pid after the lock was made."""
     pid, host = lock.get("pid"), lock.get("hostname")
     if not isinstance(pid, int) or host != os.uname().nodename:
@@ -64,27 +63,11 @@ def _boot_time() -> float:
     return 0.0
 
 
-def _read(path: Path) -> dict[str, object] | None:
-    """The lock's content; an empty one for what cannot be read; None if it is gone by now."""
-    try:
-        raw = json.loads(path.read_bytes())
-    except FileNotFoundError:
-        return None
-    except (OSError, ValueError):
-        return {}
-    return raw if isinstance(raw, dict) else {}
-
-
-def _remove(path: Path) -> None:
-    for file in (path, path.with_name(path.name + ".attrs")):
-        with contextlib.suppress(FileNotFoundError):
-            file.unlink()
-
-
-def _held(cluster: ClusterName, path: Path, raw: dict[str, object]) -> LockedError:
+def _held(cluster: ClusterName, lock: StackLock) -> LockedError:
+    raw = lock.raw
     who = clean(f"{raw.get('username', '?')} on {raw.get('hostname', '?')}, pid {raw.get('pid', '?')}")
     since = clean(str(raw.get("timestamp", "?")))
     return LockedError(
         f"the stack of {cluster} is locked by {who}, since {since}",
-        hint=f"wait for that process; if you know that it is dead, remove {path}",
+        hint=f"wait for that process; if you know that it is dead, remove {lock.where}",
     )

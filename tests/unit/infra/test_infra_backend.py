@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from provisioner.errors import AccessError, PreconditionError
+from provisioner.errors import PreconditionError, UsageError
 from provisioner.infra.backend import backend_of, new_passphrase, passphrase_environment, safe_url
 from provisioner.infra.keycache import read_keys, write_keys
 from provisioner.infra.outputs import keys_from
@@ -52,7 +52,7 @@ def test_ours_lies_below_the_state_folder_under_any_name(make, tmp_path):
 
 
 def test_a_backend_that_cannot_be_read_is_refused_by_name(make):
-    engine = PulumiEngine(make(PULUMI_BACKEND_URL="s3://bucket"), Stop())
+    engine = PulumiEngine(make(PULUMI_BACKEND_URL="gs://bucket"), Stop())
     for look in (engine.names, lambda: engine.stored(ClusterName("demo"))):
         with pytest.raises(PreconditionError, match="PULUMI_BACKEND_URL"):
             look()
@@ -67,7 +67,7 @@ def test_the_users_passphrase_wins_even_an_empty_one(make, variable):
 
 def test_a_foreign_backend_never_gets_a_passphrase_of_ours(make):
     settings = make(PULUMI_BACKEND_URL="s3://key:secret@bucket/x?region=CANARY")
-    with pytest.raises(AccessError) as caught:
+    with pytest.raises(UsageError) as caught:
         passphrase_environment(settings, backend_of(settings))
     assert "s3://bucket/x" in str(caught.value)
     assert "secret" not in str(caught.value)

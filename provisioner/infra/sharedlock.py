@@ -1,0 +1,166 @@
+"""One writer per cluster among runners that share a bucket: a lock object with a heartbeat counter.
+
+Clocks of different machines are never compared: whoever waits watches the counter by its own clock. A holder that
+was silent for `BREAK_AFTER` seconds is dead; its lock is broken by a conditional write, so that one waiter alone wins.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from provisioner.errors import LockedError, SealerError
+from provisioner.infra.bucket import Blob, Bucket, TakenError
+from provisioner.model.clock import Clock
+from provisioner.model.ids import ClusterName
+
+BEAT_SECONDS = 5.0
+"""How often a holder counts on."""
+BREAK_AFTER = 60.0
+"""Seconds of silence, by the watcher's clock, after which a holder is dead."""
+_WATCH = 1.0
+_FOLDER = ".sealer-cloud/locks"
+_MISSED = 6
+"""Beats that may fail in a row before the holder must think that it was broken: half of `BREAK_AFTER`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Holder:
+    """Who holds a shared lock. `dead` names machines whose locks were broken on the way: what they left is nobody's."""
+
+    host: str
+    pid: int
+    run: str
+    command: str
+    since: str
+    beat: int = 0
+    dead: tuple[str, ...] = ()
+
+    def to_bytes(self) -> bytes:
+        """The lock object."""
+        fields = {name: getattr(self, name) for name in self.__slots__}
+        return json.dumps({"v": 1, **fields}, sort_keys=True).encode()
+
+    def __str__(self) -> str:
+        """For a person."""
+        return f"`{self.command}` (pid {self.pid} on {self.host}, run {self.run}, since {self.since})"
+
+
+def holder_of(blob: Blob) -> Holder:
+    """Read a lock object; one that cannot be read is somebody's all the same."""
+    with contextlib.suppress(ValueError, KeyError, TypeError, AttributeError):
+        raw = json.loads(blob.data)
+        words = (str(raw[k]) for k in ("host", "run", "command", "since"))
+        host, run, command, since = words
+        return Holder(host, int(raw["pid"]), run, command, since, int(raw["beat"]), tuple(map(str, raw["dead"])))
+    return Holder("?", 0, "?", "?", "?")
+
+
+def machine_name() -> str:
+    """The name of this machine, as Pulumi's own locks name it."""
+    return os.uname().nodename
+
+
+class SharedLock:
+    """The lock of one cluster in a bucket. `lost` is called from a thread when another run has broken it."""
+
+    def __init__(self, bucket: Bucket, cluster: ClusterName, me: Holder, lost: Callable[[], None]) -> None:
+        self._bucket = bucket
+        self._cluster = cluster
+        self._key = f"{_FOLDER}/{cluster}.json"
+        self._me = me
+        self._lost = lost
+        self._etag = ""
+        self._over = threading.Event()
+        self._beating: threading.Thread | None = None
+        self.broken: Holder | None = None
+
+    @property
+    def dead_machines(self) -> frozenset[str]:
+        """Machines whose locks were broken before this one was taken."""
+        return frozenset(self._me.dead)
+
+    async def acquire(self, wait: float, clock: Clock) -> None:
+        """Take the lock; a dead holder's after a minute of watching it. Raises LockedError (10) for a living one."""
+        begun = clock.monotonic()
+        seen, since = self._look(), begun
+        while not self._try(seen, silent=clock.monotonic() - since >= BREAK_AFTER):
+            await clock.sleep(_WATCH)
+            now = self._look()
+            if now is None or seen is None or now.etag != seen.etag:
+                alive = now is not None and seen is not None
+                if alive and now is not None and clock.monotonic() - begun >= wait:
+                    raise LockedError(
+                        f"cluster {self._cluster} is locked by {holder_of(now)}",
+                        hint="wait for it to end, or use --lock-timeout",
+                    )
+                seen, since = now, clock.monotonic()
+        self._beating = threading.Thread(target=self._beat, name=f"lock-{self._cluster}", daemon=True)
+        self._beating.start()
+
+    def release(self) -> None:
+        """Give it back; idempotent. A lock that was broken meanwhile is its new holder's and stays."""
+        self._over.set()
+        beating, self._beating = self._beating, None
+        if beating is None:
+            return
+        beating.join()
+        with contextlib.suppress(SealerError):
+            found = self._look()
+            if found is not None and found.etag == self._etag:
+                self._bucket.delete(self._key)
+
+    def _look(self) -> Blob | None:
+        return self._bucket.get(self._key)
+
+    def _try(self, seen: Blob | None, *, silent: bool) -> bool:
+        if seen is not None and not silent:
+            return False
+        before = holder_of(seen) if seen else None
+        if before is not None:
+            self._me = replace(self._me, dead=tuple(dict.fromkeys((*before.dead, before.host))))
+        try:
+            over = seen.etag if seen else None
+            self._etag = self._bucket.put(self._key, self._me.to_bytes(), only_over=over, only_new=seen is None)
+        except TakenError:
+            if not self._mine(self._me):
+                return False
+        self.broken = before
+        return True
+
+    def _beat(self) -> None:
+        missed = 0
+        while not self._over.wait(BEAT_SECONDS):
+            counted = replace(self._me, beat=self._me.beat + 1)
+            try:
+                self._etag = self._bucket.put(self._key, counted.to_bytes(), only_over=self._etag)
+            except TakenError:
+                if not self._mine(counted):
+                    self._lost()
+                    return
+            except SealerError:
+                missed += 1
+                if missed >= _MISSED:  # another run may break it any moment
+                    self._lost()
+                    return
+                continue
+            self._me, missed = counted, 0
+
+    def _mine(self, written: Holder) -> bool:
+        """True where our own write had arrived and only its answer was lost."""
+        with contextlib.suppress(SealerError):
+            found = self._look()
+            if found is not None and found.data == written.to_bytes():
+                self._etag = found.etag
+                return True
+        return False
+
+
+def shared_holder(bucket: Bucket, cluster: ClusterName) -> Holder | None:
+    """Who holds a cluster's shared lock, dead or alive; None if nobody does."""
+    found = bucket.get(f"{_FOLDER}/{cluster}.json")
+    return holder_of(found) if found else None
