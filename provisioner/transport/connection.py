@@ -35,6 +35,8 @@ class Connection(Protocol):
     """One open, verified connection to one host."""
 
     name: HostName
+    host_key: str
+    """The key that the host showed, as `<type> <base64>`: one that a pin matched."""
 
     async def run(self, argv: Argv, *, stdin: bytes = b"", timeout: float, limit: int = OUTPUT_LIMIT) -> CommandResult:
         """Run a command to its end. Raises DeadlineError after `timeout` seconds, HostError when it cannot start."""
@@ -52,4 +54,8 @@ class Connection(Protocol):
 
 
 Connect = Callable[[InventoryHost, ClusterKeys], Awaitable[Connection]]
-"""Open a connection: keys are pinned first, then the login key is offered. Raises HostError."""
+"""Open a connection: keys are pinned first, then the login key, or the host's `identity`, is offered.
+
+Where the user is not root every command runs as root by `sudo -n`. Through a `jump` its own pins hold, and its own
+`identity`, else the host's. Raises HostError (7); AccessError (5) for a key file that cannot be used.
+"""

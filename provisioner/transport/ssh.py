@@ -1,6 +1,6 @@
 """SSH by asyncssh: pinned host keys, one login key, nothing of the operator's own SSH configuration.
 
-Foreign exceptions end here, by one table. A command whose channel closes without a status has an unknown end.
+Foreign exceptions end here and in `dial.py`. A command whose channel closes without a status has an unknown end.
 """
 
 from __future__ import annotations
@@ -9,116 +9,91 @@ import asyncio
 import logging
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import asyncssh
 
-from provisioner.errors import DeadlineError, HostError, HostKeyError, PreconditionError
+from provisioner.errors import DeadlineError, HostError, PreconditionError
 from provisioner.model.hosts import ClusterKeys, InventoryHost
 from provisioner.model.ids import HostName
 from provisioner.transport.argv import quote_words, render_log
 from provisioner.transport.connection import OUTPUT_LIMIT, Argv, CommandResult, Connect, Connection
-from provisioner.transport.hostkeys import pins_of
+from provisioner.transport.dial import Dialer, Release, close_quietly
 
 SLICE = 256 * 1024
 """Bytes per write of a stream: larger ones cost memory per slow host, smaller ones CPU."""
 READ = 64 * 1024
 SESSIONS = 8
 """Commands at once on one connection; OpenSSH allows ten sessions."""
+NOT_FOUND = 127
 
-# AES-GCM costs half of the default ChaCha20 on every processor with AES instructions; it stays for those without.
-CIPHERS = ("aes128-gcm@openssh.com", "aes256-gcm@openssh.com", "chacha20-poly1305@openssh.com", "aes256-ctr")
 CONNECT_TIMEOUT = 10.0
 KEEPALIVE_SECONDS = 15.0
-KEEPALIVE_COUNT = 4
+SUDO = ("sudo", "-n", "--")
 
 
 def make_connect(*, timeout: float = CONNECT_TIMEOUT, keepalive: float = KEEPALIVE_SECONDS) -> Connect:
     """A Connect over SSH. `timeout` bounds reaching a host and logging in, each; a dead link shows after 4 keepalives.
 
-    Raises HostError (7): HostKeyError for another key than the pinned ones, before any login is tried.
+    Raises HostError (7): HostKeyError for another key than the pinned ones, before any login is tried; AccessError (5)
+    for a key file that cannot be used.
     """
     # Its INFO lines hold command lines; ours hold no secret, but a habit is safer than a rule.
     asyncssh.set_log_level(logging.WARNING)
-    cache: dict[ClusterKeys, asyncssh.SSHKey] = {}
+    dialer = Dialer(timeout, keepalive)
 
     async def connect(host: InventoryHost, keys: ClusterKeys) -> Connection:
-        pins = _load_pins(host)
-        if keys not in cache:
-            cache[keys] = _load_key(keys)
-        try:
-            connection = await asyncssh.connect(
-                host.ssh.host, host.ssh.port, **_options(host, pins, cache[keys], timeout, keepalive)
-            )
-        except (asyncssh.Error, OSError, TimeoutError) as error:
-            raise to_host_error(error, host) from error
-        return SshConnection(host.name, connection)
+        connection, release = await dialer.dial(host, keys)
+        link = SshConnection(host.name, connection, release, sudo=host.sudo)
+        if host.sudo:
+            await _require_sudo(link, host, timeout)
+        return link
 
     return connect
 
 
-def _options(
-    host: InventoryHost, pins: list[asyncssh.SSHKey], key: asyncssh.SSHKey, timeout: float, keepalive: float
-) -> dict[str, Any]:
-    return {
-        "username": host.ssh.user,
-        # An explicit list: None, or a person's `UserKnownHostsFile none`, would connect unchecked.
-        "known_hosts": (pins, [], []),
-        "config": None,
-        "client_keys": [key],
-        "preferred_auth": "publickey",
-        "agent_path": None,
-        "agent_forwarding": False,
-        "gss_host": None,
-        "encryption_algs": list(CIPHERS),
-        "compression_algs": None,
-        "keepalive_interval": keepalive,
-        "keepalive_count_max": KEEPALIVE_COUNT,
-        "connect_timeout": timeout,
-        "login_timeout": timeout,
-    }
-
-
-def _load_pins(host: InventoryHost) -> list[asyncssh.SSHKey]:
+async def _require_sudo(link: SshConnection, host: InventoryHost, timeout: float) -> None:
+    """Raise HostError, and close, where the user may not become root without a password."""
     try:
-        return [asyncssh.import_public_key(pin) for pin in pins_of(host)]
-    except asyncssh.KeyImportError as error:
-        raise HostError(f"the pinned key of {host.name} is no public key", host=host.name) from error
+        error = _sudo_error(host, await link.run(("true",), timeout=timeout))
+    except BaseException:
+        await link.close()
+        raise
+    if error is not None:
+        await link.close()
+        raise error
 
 
-def _load_key(keys: ClusterKeys) -> asyncssh.SSHKey:
-    try:
-        return asyncssh.import_private_key(keys.login_private.reveal())
-    except (asyncssh.KeyImportError, asyncssh.KeyEncryptionError) as error:
-        # The exception's text could quote the key: only our words go on.
-        raise HostError("the cluster's login key cannot be read") from error
-
-
-def to_host_error(error: Exception, host: InventoryHost) -> HostError:
-    """The one table from asyncssh's and the system's errors to ours."""
-    where = f"{host.name} ({host.ssh.host} port {host.ssh.port})"
-    if isinstance(error, asyncssh.HostKeyNotVerifiable):
-        return HostKeyError(
-            f"{where} showed another key than the pinned one",
+def _sudo_error(host: InventoryHost, result: CommandResult) -> HostError | None:
+    if result.ok:
+        return None
+    if result.rc is None:
+        return HostError(f"{host.name}: the link died while sudo was tried", host=host.name)
+    if result.rc == NOT_FOUND:
+        return HostError(
+            f"{host.name} has no sudo, and {host.ssh.user} is not root",
             host=host.name,
-            hint="another machine answers at this address; nothing was sent to it",
+            hint="install sudo there, or log in as root",
         )
-    if isinstance(error, asyncssh.PermissionDenied):
-        return HostError(f"{where} refused the cluster's login key for user {host.ssh.user}", host=host.name)
-    if isinstance(error, ConnectionRefusedError):
-        return HostError(f"{where} refused the connection", host=host.name, hint="is its SSH server running?")
-    if isinstance(error, TimeoutError):
-        return HostError(f"{where} did not answer in time", host=host.name, hint="is the machine up and reachable?")
-    text = str(error).split("\n", 1)[0][:200]
-    return HostError(f"{where} cannot be reached: {text or type(error).__name__}", host=host.name)
+    return HostError(
+        f"{host.name}: {host.ssh.user} cannot become root by sudo without a password",
+        host=host.name,
+        hint=f"put `{host.ssh.user} ALL=(ALL) NOPASSWD:ALL` into /etc/sudoers.d there, or log in as root",
+        evidence=result.stderr.decode("utf-8", "replace")[:500],
+    )
 
 
 class SshConnection:
-    """One verified SSH connection; keeps the Connection contract."""
+    """One verified SSH connection; keeps the Connection contract. With `sudo` all of its commands run as root."""
 
-    def __init__(self, name: HostName, connection: asyncssh.SSHClientConnection) -> None:
+    def __init__(
+        self, name: HostName, connection: asyncssh.SSHClientConnection, release: Release, *, sudo: bool = False
+    ) -> None:
         self.name = name
+        key = connection.get_server_host_key()
+        self.host_key = " ".join(key.export_public_key().decode().split()[:2]) if key else ""
         self._connection = connection
+        self._release: Release | None = release
+        self._sudo = SUDO if sudo else ()
         self._sessions = asyncio.Semaphore(SESSIONS)
 
     async def run(self, argv: Argv, *, stdin: bytes = b"", timeout: float, limit: int = OUTPUT_LIMIT) -> CommandResult:
@@ -154,11 +129,10 @@ class SshConnection:
 
     async def close(self) -> None:
         """See Connection.close."""
-        self._connection.close()
-        try:
-            await asyncio.wait_for(self._connection.wait_closed(), 2)
-        except (asyncssh.Error, OSError, TimeoutError):
-            self._connection.abort()
+        release, self._release = self._release, None
+        await close_quietly(self._connection)
+        if release is not None:
+            await release()
 
     async def _exchange(
         self,
@@ -185,7 +159,7 @@ class SshConnection:
 
     async def _start(self, argv: Argv) -> asyncssh.SSHClientProcess[bytes]:
         try:
-            return await self._connection.create_process(quote_words(argv), encoding=None)
+            return await self._connection.create_process(quote_words((*self._sudo, *argv)), encoding=None)
         except (asyncssh.Error, OSError) as error:
             raise HostError(
                 f"{self.name}: the connection is gone, so nothing was started: {type(error).__name__}", host=self.name

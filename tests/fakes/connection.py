@@ -125,6 +125,7 @@ class FakeConnection:
 
     def __init__(self, host: FakeHost) -> None:
         self.name = host.name
+        self.host_key = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIPJ0gqsBbn2pWHqG4lvXvPMpRvRWE2P3ijCHyLjhYKfY"
         self.host = host
         self.dead = asyncio.Event()
         host.connections.append(self)

@@ -5,19 +5,37 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+from pathlib import Path
 
 import asyncssh
 
 from provisioner.model.hosts import ClusterKeys, InventoryHost, SshTarget
 from provisioner.model.ids import HostName
 from provisioner.model.secret import Secret
+from provisioner.model.userdata import HOST_KEY
 
 
 class FakeSshd:
-    """`start` it; `machine` and `keys` are what a client needs. `attempts` counts logins that were tried."""
+    """`start` it; `machine` and `keys` are what a client needs. `attempts` counts logins that were tried.
 
-    def __init__(self, *, silent_status: bool = False) -> None:
-        self.host_key = asyncssh.generate_private_key("ssh-ed25519")
+    `path` goes in front of the PATH of commands. With `root`, commands see it as SEALER_ROOT, and new connections are
+    shown the host key that lies there: as a sshd that is told to read its keys anew does. `forwards` lists what was
+    connected to through it (None: it forwards nothing).
+    """
+
+    def __init__(
+        self,
+        *,
+        silent_status: bool = False,
+        path: Path | None = None,
+        root: Path | None = None,
+        kind: str = "ssh-ed25519",
+    ) -> None:
+        self.host_key = asyncssh.generate_private_key(kind)
+        self.path = path
+        self.root = root
+        self.forwards: list[str] | None = None
+        self.commands: list[str] = []
         self.login_key = asyncssh.generate_private_key("ssh-ed25519")
         self.silent_status = silent_status
         self.attempts = 0
@@ -50,6 +68,20 @@ class FakeSshd:
         private = self.login_key.export_private_key().decode()
         return ClusterKeys(Secret(private), self.login_key.export_public_key().decode(), Secret("00" * 32))
 
+    def reload(self) -> None:
+        """Show from now on the host key that lies below `root`."""
+        if self.root is None or self._server is None:
+            return
+        key = self.root / HOST_KEY[1:]
+        if key.exists():
+            self.host_key = asyncssh.read_private_key(key)
+            self._server.update(server_host_keys=[self.host_key])
+
+    def _env(self) -> dict[str, str]:
+        root = {"SEALER_ROOT": str(self.root)} if self.root else {}
+        path = f"{self.path}:{os.environ['PATH']}" if self.path else os.environ["PATH"]
+        return {**os.environ, **root, "PATH": path}
+
     def cut(self) -> None:
         """Every link dies at once, as when a cable is pulled and the system notices."""
         for link in self.links:
@@ -70,13 +102,22 @@ class FakeSshd:
     async def _serve(self, process: asyncssh.SSHServerProcess[bytes]) -> None:
         pipe = asyncio.subprocess.PIPE
         child = await asyncio.create_subprocess_exec(
-            "sh", "-c", process.command or "", stdin=pipe, stdout=pipe, stderr=pipe, start_new_session=True
+            "sh",
+            "-c",
+            process.command or "",
+            stdin=pipe,
+            stdout=pipe,
+            stderr=pipe,
+            start_new_session=True,
+            env=self._env(),
         )
         self._children.append(child)
+        self.commands.append(process.command or "")
         feeding = asyncio.ensure_future(_feed(process.stdin, child.stdin))
         try:
             await asyncio.gather(_pump(child.stdout, process.stdout), _pump(child.stderr, process.stderr))
             code = await child.wait()
+            self.reload()
             if self.silent_status:
                 process.close()
             elif code < 0:
@@ -95,6 +136,12 @@ class _Server(asyncssh.SSHServer):
 
     def connection_made(self, conn: asyncssh.SSHServerConnection) -> None:
         self._owner.links.append(conn)
+
+    def connection_requested(self, dest_host: str, dest_port: int, _orig_host: str, _orig_port: int) -> bool:
+        if self._owner.forwards is None:
+            return False
+        self._owner.forwards.append(f"{dest_host}:{dest_port}")
+        return True
 
     def public_key_auth_supported(self) -> bool:
         return True
