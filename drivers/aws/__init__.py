@@ -1,0 +1,1 @@
+"""Amazon Web Services: machines on EC2, through `pulumi_aws` and boto3."""

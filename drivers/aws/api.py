@@ -1,0 +1,121 @@
+"""Calls to AWS: one client per service and region, bounded, with errors of our tree."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+from drivers.aws.credentials import Credentials, boto3_module
+from drivers.aws.failures import of_code, of_foreign
+
+ATTEMPTS = 8
+"""With botocore's standard mode (full jitter, at most 20 s between) throttling of about a minute is ridden out."""
+CONNECT_SECONDS = 5
+READ_SECONDS = 20
+PRICING_REGION = "us-east-1"
+FALLBACK_REGION = "us-east-1"
+"""Where to ask for the list of regions when the user named none."""
+
+
+class CodeError(Exception):
+    """An answer with an error code, for those who look at the code before it becomes an error of ours."""
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(code)
+        self.code = code
+        self.message = message
+
+
+class Api:
+    """AWS as one account sees it. Safe to use from several threads. `attempts` per call."""
+
+    def __init__(self, credentials: Credentials, environ: Mapping[str, str], attempts: int = ATTEMPTS) -> None:
+        self._credentials = credentials
+        self._environ = environ
+        self._attempts = attempts
+        self._guard = threading.Lock()
+        self._clients: dict[tuple[str, str], Any] = {}
+        self._session: Any = None
+
+    def call(self, service: str, action: str, region: str, **arguments: object) -> dict[str, Any]:
+        """One call, named as in boto3 (`describe_vpcs`). Raises errors of our tree alone."""
+        try:
+            return self.attempt(service, action, region, **arguments)
+        except CodeError as error:
+            raise of_code(error.code, error.message, _spoken(action), region) from error
+
+    def attempt(self, service: str, action: str, region: str, **arguments: object) -> dict[str, Any]:
+        """As `call`, but an answer with an error code is a CodeError: for calls where some codes mean success."""
+        from botocore.exceptions import ClientError
+
+        try:
+            answer: dict[str, Any] = getattr(self._client(service, region), action)(**arguments)
+        except ClientError as error:
+            told = error.response.get("Error", {})
+            raise CodeError(str(told.get("Code", "?")), str(told.get("Message", ""))) from error
+        except Exception as error:
+            raise of_foreign(error, _spoken(action), region) from error
+        return answer
+
+    def pages(self, service: str, action: str, region: str, key: str, **arguments: object) -> Iterator[Any]:
+        """Every item under `key` of a paged call."""
+        token: dict[str, object] = {}
+        while True:
+            answer = self.call(service, action, region, **arguments, **token)
+            yield from answer.get(key) or ()
+            if not answer.get("NextToken"):
+                return
+            token = {"NextToken": answer["NextToken"]}
+
+    def _client(self, service: str, region: str) -> Any:
+        with self._guard:  # making clients is not safe in parallel, using them is
+            if (service, region) not in self._clients:
+                self._clients[service, region] = self._made(service, region)
+            return self._clients[service, region]
+
+    def _made(self, service: str, region: str) -> Any:
+        boto3 = boto3_module()
+        from botocore.config import Config
+
+        given = self._credentials
+        self._session = self._session or boto3.session.Session(
+            aws_access_key_id=given.key_id.reveal(),
+            aws_secret_access_key=given.secret.reveal(),
+            aws_session_token=given.token.reveal() if given.token else None,
+            region_name=region,
+        )
+        attempts = 1 if service in ("pricing", "service-quotas") else self._attempts  # nice to know, never waited for
+        return self._session.client(
+            service,
+            region_name=region,
+            endpoint_url=self._endpoint(service),
+            verify=self._environ.get("AWS_CA_BUNDLE") or self._environ.get("SSL_CERT_FILE") or None,
+            config=Config(
+                connect_timeout=CONNECT_SECONDS,
+                read_timeout=READ_SECONDS,
+                retries={"mode": "standard", "total_max_attempts": attempts},
+                max_pool_connections=32,
+            ),
+        )
+
+    def _endpoint(self, service: str) -> str | None:
+        own = self._environ.get(f"AWS_ENDPOINT_URL_{service.upper().replace('-', '_')}")
+        return own or self._environ.get("AWS_ENDPOINT_URL") or None
+
+
+ApiMaker = Callable[[Credentials, Mapping[str, str]], Api]
+
+
+def filters(wanted: Mapping[str, str | tuple[str, ...]]) -> list[dict[str, object]]:
+    """EC2's filters: name to value or values."""
+    return [{"Name": name, "Values": [value] if isinstance(value, str) else [*value]} for name, value in wanted.items()]
+
+
+def tags_in(thing: Mapping[str, Any]) -> dict[str, str]:
+    """The tags of one described thing."""
+    return {tag["Key"]: tag["Value"] for tag in thing.get("Tags") or ()}
+
+
+def _spoken(action: str) -> str:
+    return "".join(part.capitalize() for part in action.split("_"))

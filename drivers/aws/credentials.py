@@ -1,0 +1,100 @@
+"""Who we are to AWS: boto3's chain, resolved once per driver, the same for our calls and for the plugin."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from drivers.aws.failures import no_credentials, of_foreign
+from provisioner.errors import AccessError, PreconditionError
+from provisioner.model.secret import Secret
+
+SHORT = timedelta(minutes=30)
+"""A token that ends sooner may end in the middle of a run."""
+CHAIN = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
+KEPT = ("AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_EC2", "AWS_ENDPOINT_URL_STS", "AWS_CA_BUNDLE", "SSL_CERT_FILE")
+"""Where the API is and whom to trust there: for the plugin as for us."""
+
+
+@dataclass(frozen=True, slots=True)
+class Credentials:
+    """Resolved credentials; `expires` is None for those that do not end, or do not say when."""
+
+    key_id: Secret
+    secret: Secret
+    token: Secret | None = None
+    expires: datetime | None = None
+
+    def environ(self) -> dict[str, str]:
+        """As the variables that every AWS SDK reads. Never to be shown."""
+        given = {CHAIN[0]: self.key_id.reveal(), CHAIN[1]: self.secret.reveal()}
+        return given | ({CHAIN[2]: self.token.reveal()} if self.token else {})
+
+
+def region_of(environ: Mapping[str, str]) -> str | None:
+    """The region that the user's own settings name: variables first, then the profile's."""
+    told = environ.get("AWS_REGION") or environ.get("AWS_DEFAULT_REGION")
+    if told or not environ.get("AWS_PROFILE"):
+        return told or None
+    try:
+        return _session(environ).region_name or None
+    except PreconditionError:  # without boto3 nothing else will work either, and that is said where it is needed
+        return None
+
+
+def resolve(environ: Mapping[str, str]) -> Credentials:
+    """The credentials, by boto3's chain: variables, web identity (OIDC), SSO, shared files, container, instance.
+
+    Raises AccessError (5) without any, PreconditionError (12) without boto3.
+    """
+    if environ.get(CHAIN[0]) and environ.get(CHAIN[1]):
+        token = environ.get(CHAIN[2])
+        return Credentials(Secret(environ[CHAIN[0]]), Secret(environ[CHAIN[1]]), Secret(token) if token else None)
+    try:
+        found = _session(environ).get_credentials()
+        frozen = found.get_frozen_credentials() if found else None
+    except (AccessError, PreconditionError):
+        raise
+    except Exception as error:
+        raise of_foreign(error, "credentials", "AWS") from error
+    if frozen is None or not frozen.access_key:
+        raise no_credentials()
+    expires = getattr(found, "_expiry_time", None)
+    return Credentials(
+        Secret(frozen.access_key),
+        Secret(frozen.secret_key),
+        Secret(frozen.token) if frozen.token else None,
+        expires if isinstance(expires, datetime) else None,
+    )
+
+
+def endings(credentials: Credentials, now: datetime) -> str:
+    """What a person should know of how long these credentials live; empty where nothing."""
+    if credentials.expires is None:
+        return ""
+    left = credentials.expires - now
+    return f"they end in {max(0, int(left.total_seconds() // 60))} minutes" if left < SHORT else ""
+
+
+def passed_on(environ: Mapping[str, str]) -> dict[str, str]:
+    """The user's settings of endpoint and trust."""
+    return {name: environ[name] for name in KEPT if environ.get(name)}
+
+
+def boto3_module() -> Any:
+    """The SDK, imported only now. Raises PreconditionError (12) where it is not installed."""
+    try:
+        import boto3
+    except ImportError as error:
+        raise PreconditionError("the AWS SDK is not installed", hint="pip install 'sealer-cloud[aws]'") from error
+    return boto3
+
+
+def _session(environ: Mapping[str, str]) -> Any:
+    boto3 = boto3_module()
+    try:
+        return boto3.session.Session(profile_name=environ.get("AWS_PROFILE") or None)
+    except Exception as error:
+        raise of_foreign(error, "credentials", "AWS") from error

@@ -1,0 +1,258 @@
+"""The aws provider behind the seam that every provider keeps."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import cast
+
+from drivers.aws import look
+from drivers.aws.api import FALLBACK_REGION, Api
+from drivers.aws.choose import kept, offers_of, place
+from drivers.aws.credentials import Credentials, endings, passed_on, region_of, resolve
+from drivers.aws.diagnose import diagnose
+from drivers.aws.facts import LIVE, gather, on_demand_price
+from drivers.aws.permissions import policy
+from drivers.aws.placement import Placement, parse_placement
+from drivers.aws.spec import AwsSpec, check_request, parse_aws
+from drivers.aws.sweep import Waiting, end_machines, remove
+from provisioner.errors import AccessError, PreconditionError, SealerError, UsageError, worst_of
+from provisioner.model import tags as words
+from provisioner.model.accepted import Accepted
+from provisioner.model.driver import (
+    Check,
+    Choice,
+    EngineNeeds,
+    FoundCluster,
+    Marks,
+    OutputSink,
+    Refused,
+    Surroundings,
+    Survey,
+)
+from provisioner.model.ids import ClusterId, ClusterName
+
+PLUGIN = "pulumi-resource-aws"
+PLUGIN_DIR = "SEALER_CLOUD_PLUGIN_AWS_DIR"
+
+
+class AwsDriver:
+    """Machines on EC2. Importing this imports neither boto3 nor Pulumi; an instance asks who we are once."""
+
+    name = "aws"
+
+    def __init__(self, around: Surroundings, waiting: Waiting | None = None, attempts: int | None = None) -> None:
+        self._around = around
+        self._waiting = waiting or Waiting()
+        self._attempts = attempts
+        self._known: tuple[Credentials, Api, str] | None = None
+
+    def region(self) -> str | None:
+        """`AWS_REGION`, `AWS_DEFAULT_REGION`, or the profile's."""
+        return region_of(self._around.environ)
+
+    def needs(self) -> EngineNeeds:
+        """The same credentials and endpoints that our own calls use, and the plugin's folder."""
+        folder = self._plugin()
+        if folder is None:
+            raise PreconditionError(
+                "the Pulumi plugin for AWS is missing",
+                hint=f"pulumi plugin install resource aws; or set {PLUGIN_DIR} to the folder that holds {PLUGIN}",
+            )
+        credentials = resolve(self._around.environ)
+        # A profile or a role beside the keys would win in some SDKs, and IMDS is never asked again.
+        quiet = {"AWS_PROFILE": "", "AWS_ROLE_ARN": "", "AWS_WEB_IDENTITY_TOKEN_FILE": ""}
+        shown = {**passed_on(self._around.environ), **credentials.environ(), **quiet}
+        return EngineNeeds(environ={**shown, "AWS_EC2_METADATA_DISABLED": "true"}, plugins={"aws": folder})
+
+    def choose(
+        self,
+        accepted: Accepted,
+        cid: ClusterId | None,  # noqa: ARG002 - the seam's
+        refused: tuple[Refused, ...] = (),
+        *,
+        standing: frozenset[str],
+    ) -> Choice:
+        """Machines for the hosts that do not stand; one call (who are we) where all of them do."""
+        check_request(accepted)
+        _, api, account = self._identity()
+        old = parse_placement(accepted.placement)
+        region = self._region_for(accepted, old, account)
+        stays = kept(accepted, old, standing)
+        new = [host for host in accepted.hosts if host.name not in stays]
+        if old and not new and not refused:
+            return self._chosen(accepted, replace(old, hosts=stays), {})
+        pools = frozenset(host.pool for host in new)
+        facts = gather(api, (account, region), accepted, pools, self._around.now())
+        placement = place(accepted, old, facts, refused, standing)
+        prices: dict[str, float | None] = {}
+        for host in new:
+            placed = placement.hosts[host.name]
+            if placed.spot:
+                prices[host.name] = facts.spot.get((placed.zone, placed.machine_type))
+        listed = {placement.hosts[h.name].machine_type for h in new if not placement.hosts[h.name].spot}
+        on_demand = {name: on_demand_price(api, region, name) for name in sorted(listed)}
+        prices |= {h.name: on_demand[placement.hosts[h.name].machine_type] for h in new if h.name not in prices}
+        return self._chosen(accepted, placement, prices)
+
+    def orphans(self, cid: ClusterId, known: frozenset[str]) -> Mapping[str, str]:
+        """Living machines with this cid that the state does not know. A twin of one that it knows is ended here."""
+        _, api, _ = self._identity()
+        found = [thing for thing in self._of(cid) if thing.id not in known and thing.state in (*LIVE, "")]
+        have = {t.tags.get(words.HOST, "") for t in self._of(cid) if t.id in known}
+        machines = [thing for thing in found if thing.kind == look.MACHINE and thing.tags.get(words.HOST)]
+        adopted = {m.tags[words.HOST]: m for m in machines if m.tags[words.HOST] not in have}
+        end_machines(api, [m for m in machines if m not in adopted.values()], self._waiting)
+        if any(not id_.startswith("i-") for id_ in known):  # else we were told of machines alone
+            # Never waits: what is in use is no orphan, or goes with its machine later.
+            remove(api, [t for t in found if t.kind != look.MACHINE], self._waiting, rest_seconds=-1)
+        return {host: machine.id for host, machine in adopted.items()}
+
+    def survey(self, regions: tuple[str, ...] = ()) -> Survey:
+        """Everything with our tags, with prices of machines; regions that refuse are told."""
+        _, api, _ = self._identity()
+        names = regions or look.regions(api, self.region())
+        found, refused = look.everywhere(names, lambda name: look.in_region(api, name))
+        things = [thing for part in found for thing in part]
+        kinds = sorted({(t.region, t.machine_type) for t in things if t.machine_type})
+        prices = {kind: on_demand_price(api, *kind) for kind in kinds}
+        resources = tuple(look.resource_of(t, prices.get((t.region, t.machine_type))) for t in things)
+        return Survey(resources, tuple((name, error.message) for name, error in refused))
+
+    def permissions(self) -> str:
+        """An IAM policy in JSON."""
+        return policy()
+
+    def diagnose(self, region: str, machine_id: str) -> tuple[str, ...]:
+        """State, firewall, route and the console's last lines; empty where nobody answers."""
+        try:
+            return diagnose(self._identity()[1], region, machine_id)
+        except SealerError:
+            return ()
+
+    def parse_spec(self, accepted: Accepted) -> AwsSpec:
+        """The spec of a request with a placement. Raises UsageError naming a key that AWS cannot serve."""
+        return parse_aws(accepted)
+
+    def check(self, spec: object | None = None, *, standing: bool = False) -> tuple[Check, ...]:  # noqa: ARG002
+        """Credentials (and that they last), plugin, region; with a spec a foreign account raises AccessError (5)."""
+        found = [self._check_plugin()]
+        try:
+            credentials, _, account = self._identity()
+        except SealerError as error:
+            if spec is not None:
+                raise
+            return (*found, Check("aws credentials", ok=False, detail=error.message, hint=error.hint))
+        if isinstance(spec, AwsSpec):
+            _same_account(spec.placement, account)
+        ending = endings(credentials, self._around.now())
+        detail = f"account {account}" + (f"; {ending}" if ending else "")
+        found.append(Check("aws credentials", ok=True, detail=detail, hint="renew them first" if ending else ""))
+        return tuple(found)
+
+    def declare(
+        self, spec: object, marks: Marks, intent: object, sink: OutputSink, adopt: Mapping[str, str]
+    ) -> list[object]:
+        """Declare network and machines inside a Pulumi program; one output per host."""
+        from drivers.aws.resources import declare
+        from pulumi_sealer import Intent
+
+        elsewhere = any(name.startswith("AWS_ENDPOINT_URL") for name in passed_on(self._around.environ))
+        made = declare(cast("AwsSpec", spec), marks, cast("Intent", intent), sink, adopt, local_endpoint=elsewhere)
+        return list(made)
+
+    def find(self, name: ClusterName | None) -> tuple[FoundCluster, ...]:
+        """Clusters by tag, in every region that the account can use."""
+        _, api, _ = self._identity()
+        return look.clusters_of(self._things(api), name)
+
+    def leftovers(self, cid: ClusterId) -> tuple[str, ...]:
+        """What still carries the cluster's tag anywhere, rules left out: they go with their group."""
+        return tuple(str(thing) for thing in self._of(cid) if thing.kind != "security-group-rule")
+
+    def sweep(self, cid: ClusterId) -> tuple[str, ...]:
+        """Remove everything with this tag; what cannot be removed is raised after all else is gone."""
+        _, api, _ = self._identity()
+        before = self._of(cid)
+        failed = remove(api, before, self._waiting)
+        if failed:
+            raise worst_of(failed)
+        left = {thing.id for thing in self._of(cid)} if before else set()
+        return tuple(str(t) for t in before if t.id not in left and t.kind != "security-group-rule")
+
+    def _of(self, cid: ClusterId) -> list[look.Found]:
+        _, api, _ = self._identity()
+        return sorted(self._things(api, cid), key=lambda t: look.rank(t.kind))
+
+    def _things(self, api: Api, cid: ClusterId | None = None) -> list[look.Found]:
+        home = self.region()
+        found, refused = look.everywhere(look.regions(api, home), lambda name: look.in_region(api, name, cid))
+        for name, error in refused:
+            if name == home or not found:  # where we may not even look, we made nothing; but at home we must
+                raise error
+        return [thing for part in found for thing in part]
+
+    def _identity(self) -> tuple[Credentials, Api, str]:
+        """The one signed call that says whether the credentials are good, and whose they are."""
+        if self._known is None:
+            credentials = resolve(self._around.environ)
+            api = Api(credentials, self._around.environ, *([self._attempts] if self._attempts else []))
+            answer = api.call("sts", "get_caller_identity", self.region() or FALLBACK_REGION)
+            self._known = credentials, api, str(answer.get("Account", ""))
+        return self._known
+
+    def _region_for(self, accepted: Accepted, old: Placement | None, account: str) -> str:
+        region = accepted.region or self.region()
+        if not region:
+            raise UsageError("no AWS region is named", hint="use --region, Infra's region, or AWS_REGION")
+        if old is not None:
+            _same_account(old, account)
+            if old.region != region:
+                raise UsageError(f"this cluster is in {old.region}, not in {region}", hint="it cannot move")
+        return region
+
+    def _chosen(self, accepted: Accepted, placement: Placement, prices: Mapping[str, float | None]) -> Choice:
+        user = accepted.ssh.user if accepted.ssh else "root"
+        notes = []
+        if accepted.expires_at:
+            notes.append(
+                "at the deadline a timer in each machine powers it off and EC2 terminates it; "
+                "the network costs nothing and is removed by `gc`"
+            )
+        if any(host.spot for host in placement.hosts.values()):
+            notes.append("spot machines can be taken away at any time")
+        return Choice(placement.to_json(user), offers_of(accepted, placement, prices), tuple(notes))
+
+    def _plugin(self) -> Path | None:
+        environ = self._around.environ
+        places = [Path(environ[PLUGIN_DIR])] if environ.get(PLUGIN_DIR) else []
+        places.append(self._around.cache_dir / "plugins" / self.name)
+        for place_ in places:
+            if (place_ / PLUGIN).is_file():
+                return place_.absolute()
+        on_path = shutil.which(PLUGIN, path=environ.get("PATH"))
+        return Path(on_path).absolute().parent if on_path else self._installed()
+
+    def _installed(self) -> Path | None:
+        """Where `pulumi plugin install` puts it; of several versions the newest."""
+        home = self._around.environ.get("PULUMI_HOME") or f"{self._around.environ.get('HOME', '~')}/.pulumi"
+        found = Path(home).expanduser().glob(f"plugins/resource-aws-v*/{PLUGIN}")
+        newest = sorted(found, key=lambda path: path.stat().st_mtime)
+        return newest[-1].parent if newest else None
+
+    def _check_plugin(self) -> Check:
+        folder = self._plugin()
+        if folder:
+            return Check("aws plugin", ok=True, detail=str(folder / PLUGIN))
+        hint = f"pulumi plugin install resource aws, or set {PLUGIN_DIR}"
+        return Check("aws plugin", ok=False, detail=f"{PLUGIN} is missing", hint=hint)
+
+
+def _same_account(placement: Placement, account: str) -> None:
+    if placement.account and placement.account != account:
+        raise AccessError(
+            f"this cluster belongs to AWS account {placement.account}, these credentials to {account}",
+            hint="use the credentials of that account; nothing was changed",
+        )

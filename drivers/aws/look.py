@@ -1,0 +1,180 @@
+"""Finding what is ours by tag, in every region that the account uses. Reads only."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from drivers.aws.api import FALLBACK_REGION, Api, filters
+from provisioner.errors import AccessError
+from provisioner.model import tags as words
+from provisioner.model.driver import FoundCluster, FoundResource
+from provisioner.model.ids import ClusterId, ClusterName, name_of
+
+OURS = (
+    words.CID,
+    words.CLUSTER,
+    words.RUN,
+    words.HOST,
+    words.EXPIRES_AT,
+    words.CI_RUN,
+    words.REPO,
+    words.SHARED,
+)
+MACHINE = "instance"
+GONE = ("terminated",)
+PARALLEL = 16
+_T = TypeVar("_T")
+
+ORDER = (
+    MACHINE,
+    "spot-instances-request",
+    "volume",
+    "network-interface",
+    "security-group-rule",
+    "security-group",
+    "route-table",
+    "internet-gateway",
+    "subnet",
+    "vpc",
+)
+"""In which order things can be removed: what is used after what uses it. Others are told, and stay."""
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """One thing with a tag of ours."""
+
+    region: str
+    kind: str
+    id: str
+    tags: Mapping[str, str]
+    created: str | None = None
+    machine_type: str = ""
+    state: str = ""
+
+    def __str__(self) -> str:
+        """`instance i-0a in eu-central-1 (m1)`."""
+        host = self.tags.get(words.HOST)
+        return f"{self.kind} {self.id} in {self.region}" + (f" ({host})" if host else "")
+
+    @property
+    def cid(self) -> ClusterId | None:
+        """Its cluster."""
+        return words.cid_in(self.tags)
+
+
+def regions(api: Api, home: str | None) -> tuple[str, ...]:
+    """Every region that the account can use, `home` first; only that one where the list may not be read."""
+    try:
+        found = api.call("ec2", "describe_regions", home or FALLBACK_REGION).get("Regions", ())
+    except AccessError:
+        if home is None:
+            raise
+        return (home,)
+    names = sorted(region["RegionName"] for region in found)
+    return (home, *(name for name in names if name != home)) if home else tuple(names)
+
+
+def everywhere(names: Iterable[str], look: Callable[[str], _T]) -> tuple[list[_T], list[tuple[str, AccessError]]]:
+    """Look in all regions at once: what was found, and the regions that refused us, each with the error."""
+
+    def one(name: str) -> _T | tuple[str, AccessError]:
+        try:
+            return look(name)
+        except AccessError as error:
+            return name, error
+
+    with ThreadPoolExecutor(PARALLEL, thread_name_prefix="region") as pool:
+        answers = list(pool.map(one, names))
+    refused = [a for a in answers if isinstance(a, tuple) and len(a) == 2 and isinstance(a[1], AccessError)]  # noqa: PLR2004
+    found: list[Any] = [a for a in answers if not any(a is r for r in refused)]
+    return found, refused
+
+
+def in_region(api: Api, region: str, cid: ClusterId | None = None) -> list[Found]:
+    """Everything with our tags there (of one cluster), machines that are gone left out, in the order of removal."""
+    tags: dict[tuple[str, str], dict[str, str]] = {}
+    for raw in api.pages("ec2", "describe_tags", region, "Tags", Filters=filters({"key": OURS}), MaxResults=1000):
+        tags.setdefault((raw["ResourceType"], raw["ResourceId"]), {})[raw["Key"]] = raw["Value"]
+    wanted = {
+        key: value
+        for key, value in tags.items()
+        if (words.CID in value or words.SHARED in value) and (cid is None or value.get(words.CID) == cid)
+    }
+    machines = [id_ for kind, id_ in wanted if kind == MACHINE]
+    details = _machines(api, region) if machines else {}
+    there = [_found(region, kind, id_, value, details) for (kind, id_), value in wanted.items()]
+    live = [f for f in there if f.kind != MACHINE or (f.state and f.state not in GONE)]
+    return sorted(_not_stale(api, region, live), key=lambda f: (rank(f.kind), f.tags.get(words.HOST, ""), f.id))
+
+
+def rank(kind: str) -> int:
+    """The place of a kind in the order of removal."""
+    return ORDER.index(kind) if kind in ORDER else len(ORDER)
+
+
+def clusters_of(found: Iterable[Found], name: ClusterName | None) -> tuple[FoundCluster, ...]:
+    """The clusters that things belong to, all or those of a name; with their hosts."""
+    hosts: dict[ClusterId, set[str]] = {}
+    for thing in found:
+        if thing.cid and (name is None or name_of(thing.cid) == name):
+            names = hosts.setdefault(thing.cid, set())
+            if thing.kind == MACHINE and thing.tags.get(words.HOST):
+                names.add(thing.tags[words.HOST])
+    return tuple(FoundCluster(name_of(cid), cid, "aws", tuple(sorted(hosts[cid]))) for cid in sorted(hosts))
+
+
+def resource_of(thing: Found, price: float | None) -> FoundResource:
+    """As `gc` shows it."""
+    return FoundResource(
+        kind=thing.kind,
+        id=thing.id,
+        region=thing.region,
+        name=thing.tags.get(words.HOST) or thing.tags.get(words.SHARED) or "",
+        cid=thing.cid,
+        run=thing.tags.get(words.RUN),
+        created=thing.created,
+        expires_at=thing.tags.get(words.EXPIRES_AT),
+        price=price,
+        currency="USD" if price is not None else "",
+        ci_run=thing.tags.get(words.CI_RUN),
+    )
+
+
+def _machines(api: Api, region: str) -> dict[str, dict[str, Any]]:
+    where = filters({"tag-key": words.CID})
+    found = api.pages("ec2", "describe_instances", region, "Reservations", Filters=where)
+    return {machine["InstanceId"]: machine for batch in found for machine in batch.get("Instances", ())}
+
+
+def _found(region: str, kind: str, id_: str, tags: Mapping[str, str], machines: Mapping[str, dict[str, Any]]) -> Found:
+    machine = machines.get(id_, {}) if kind == MACHINE else {}
+    launched = machine.get("LaunchTime")
+    return Found(
+        region=region,
+        kind=kind,
+        id=id_,
+        tags=tags,
+        created=launched.isoformat() if launched else None,
+        machine_type=str(machine.get("InstanceType", "")),
+        state=str(machine.get("State", {}).get("Name", "")),
+    )
+
+
+def _not_stale(api: Api, region: str, found: list[Found]) -> list[Found]:
+    """Without volumes and spot requests that are over: their tags stay readable for a while."""
+    kinds = {f.kind for f in found}
+    over: set[str] = set()
+    if "volume" in kinds:
+        where = filters({"tag-key": words.CID})
+        standing = {v["VolumeId"] for v in api.pages("ec2", "describe_volumes", region, "Volumes", Filters=where)}
+        over |= {f.id for f in found if f.kind == "volume" and f.id not in standing}
+    if "spot-instances-request" in kinds:
+        where = filters({"state": ("open", "active", "disabled"), "tag-key": words.CID})
+        asked = api.pages("ec2", "describe_spot_instance_requests", region, "SpotInstanceRequests", Filters=where)
+        open_ = {raw["SpotInstanceRequestId"] for raw in asked}
+        over |= {f.id for f in found if f.kind == "spot-instances-request" and f.id not in open_}
+    return [f for f in found if f.id not in over]
