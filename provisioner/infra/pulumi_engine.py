@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, TypeVar
 from provisioner.errors import DeadlineError, InterruptedRunError, PreconditionError, SealerError
 from provisioner.events import Events, ignore
 from provisioner.files import private_folder, require_space
-from provisioner.infra.backend import FileStore, backend_of, file_backend, new_passphrase, passphrase_environment
+from provisioner.infra.backend import backend_of, file_backend, new_passphrase, passphrase_environment, secrets_words
+from provisioner.infra.bucketstore import store_of
 from provisioner.infra.changes import refuse_mass_loss, to_destroyed, to_plan
 from provisioner.infra.engine import NOTHING
 from provisioner.infra.install import require_engine
@@ -23,6 +24,7 @@ from provisioner.infra.processes import Child
 from provisioner.infra.recovery import clear_dead_locks, end_orphans
 from provisioner.infra.runner import forward, run_bounded
 from provisioner.infra.statefile import INTENT, Deployment, parse_deployment, to_state, without_pending_creates
+from provisioner.infra.store import Store
 from provisioner.infra.workdir import (
     WorkDir,
     engine_environment,
@@ -64,7 +66,7 @@ class PulumiEngine:
         self._parallel = parallel
         self._plugin = tuple(plugin or plugin_command())
         self._backend = backend_of(settings)
-        self._store = FileStore(self._backend.folder) if self._backend.folder else None
+        self._store = store_of(self._backend, settings)
 
     def names(self) -> tuple[ClusterName, ...]:
         """All clusters of the backend."""
@@ -141,7 +143,7 @@ class PulumiEngine:
 
             def call() -> None:
                 if deployment is None:
-                    run.plain(("stack", "init", cluster, "--no-select"))
+                    run.plain(("stack", "init", cluster, "--no-select", *secrets_words(self._settings, self._backend)))
                 automation.up(run, cluster, program, sink)
 
             await self._call(run, call, RUN_LIMIT)
@@ -180,11 +182,11 @@ class PulumiEngine:
             if path.name != LOCK:
                 await asyncio.to_thread(_remove, path)
 
-    def _files(self) -> FileStore:
+    def _files(self) -> Store:
         if self._store is None:
             raise PreconditionError(
                 "PULUMI_BACKEND_URL names a backend that this version cannot use",
-                hint="unset it, or set it to file:///an/absolute/path",
+                hint="unset it, or set it to file:///an/absolute/path or s3://BUCKET/FOLDER?region=…",
             )
         return self._store
 
