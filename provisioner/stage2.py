@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
 
 from provisioner.apply import preflight as checks
@@ -14,12 +14,13 @@ from provisioner.apply.execute import run_plan
 from provisioner.apply.facts import Reading, read_all, read_look
 from provisioner.apply.perform import Performer
 from provisioner.apply.settle import settle_runs
+from provisioner.apply.undo import Remains, look_remains, undo_host
 from provisioner.apply.wire import parse_reply, render_env
-from provisioner.errors import SealerError
+from provisioner.errors import InterruptedRunError, SealerError
 from provisioner.events import Phase, PhaseDone, PhaseStarted, Warned
 from provisioner.model.accepted import Accepted
 from provisioner.model.facts import FactMap, HostFacts, Unreadable
-from provisioner.model.hosts import Inventory, is_master
+from provisioner.model.hosts import Inventory, WantedHost, is_master
 from provisioner.model.ids import CLUSTER_SCOPE, ClusterId, ClusterName, HostName, StepId, step_id
 from provisioner.model.paths import HostPaths
 from provisioner.model.plan import ApplyPlan
@@ -57,10 +58,23 @@ def look_envs(source: EnvSource, inventory: Inventory, why: Mapping[HostName, Wh
     `why` is their SEALER_PHASE, for all or by host; a host that is not in it sees `create`, as does a look that comes
     before anything is known of the hosts.
     """
-    peers = {peer.name: peer for peer in peers_of(source.accepted.wanted, inventory)}
+    return _envs(source, source.accepted.wanted, inventory, why)
+
+
+def leave_envs(source: EnvSource, inventory: Inventory) -> Envs:
+    """The env of scripts on every machine that there is, wanted or not: their SEALER_PHASE is `leave`."""
+    wanted = {host.name: host for host in source.accepted.wanted}
+    hosts = tuple(wanted.get(h.name) or WantedHost(h.name, "", h.roles, 0) for h in inventory.hosts)
+    return _envs(source, hosts, inventory, Why.LEAVE)
+
+
+def _envs(
+    source: EnvSource, hosts: tuple[WantedHost, ...], inventory: Inventory, why: Mapping[HostName, Why] | Why
+) -> Envs:
+    peers = {peer.name: peer for peer in peers_of(hosts, inventory)}
     paths = host_paths(source.accepted, inventory.cid)
     envs = {}
-    for host in source.accepted.wanted:
+    for host in hosts:
         if host.name in peers:
             user = user_env(source.image, source.values, source.pool_values.get(host.pool, {}))
             phase = why if isinstance(why, Why) else why.get(host.name, Why.CREATE)
@@ -177,6 +191,40 @@ async def remove_hooks(hosts: HostSet, facts: FactMap, envs: Envs, context: RunC
 
 def _first_master(hosts: HostSet, facts: FactMap) -> HostName | None:
     for host in hosts.inventory.hosts:
-        if is_master(host.roles) and isinstance(facts.get(host.name), HostFacts) and host.name in hosts.connections:
+        found = facts.get(host.name)
+        laid = isinstance(found, HostFacts) and found.current is not None  # without a rootfs there is no script
+        if is_master(host.roles) and laid and host.name in hosts.connections:
             return host.name
     return None
+
+
+async def remains(hosts: HostSet, context: RunContext) -> Mapping[HostName, Remains | SealerError]:
+    """What is left of the cluster on each host, or why that cannot be told; reads only."""
+    performer = Performer(hosts, context)
+    return await _each(hosts, lambda name: look_remains(performer, name))
+
+
+async def undo(
+    hosts: HostSet, envs: Envs, context: RunContext, *, delete_data: bool
+) -> Mapping[HostName, Remains | SealerError]:
+    """Undo on every host at once: clean.sh, then all that we made. What there was, or why it is still there, by host."""
+    performer = Performer(hosts, context)
+    return await _each(
+        hosts, lambda name: undo_host(performer, name, tuple(envs.get(name, ())), delete_data=delete_data)
+    )
+
+
+async def _each(
+    hosts: HostSet, work: Callable[[HostName], Awaitable[Remains]]
+) -> Mapping[HostName, Remains | SealerError]:
+    async def one(name: HostName) -> Remains | SealerError:
+        try:
+            hosts.get(name)  # who has no connection is not tried for minutes
+            return await work(name)
+        except InterruptedRunError:
+            raise
+        except SealerError as error:
+            return error
+
+    names = [h.name for h in hosts.inventory.hosts]
+    return dict(zip(names, await asyncio.gather(*(one(name) for name in names)), strict=True))

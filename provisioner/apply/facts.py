@@ -127,7 +127,7 @@ def _to_facts(
         digests=frozenset(_digests(text["laid"].splitlines())),
         current=next(_digests([text["current"].removeprefix("rootfs.d/")]), None),
         health=read_look(reply, masker),
-        open_runs=tuple(_open_run(line) for line in text["open_runs"].splitlines()),
+        open_runs=tuple(parse_open_run(line) for line in text["open_runs"].splitlines()),
         ledger=ledger,
         outputs=decode_outputs(reply["outputs"]),
     )
@@ -141,7 +141,8 @@ def _digests(names: Iterable[str]) -> Iterator[Digest]:
             continue  # not laid by us
 
 
-def _open_run(line: str) -> OpenRun:
+def parse_open_run(line: str) -> OpenRun:
+    """One line of the host side's open runs. Raises ValueError where it makes no sense."""
     life, rc, run, step = line.split(" ", 3)
     return OpenRun(step=step, run=run, alive=life == "alive", rc=None if rc == "-" else int(rc))
 

@@ -38,6 +38,8 @@ _FAULTS = {
     77: "the rootfs is not there",
     78: "the path leads out of the rootfs",
     79: "an earlier run of this step is still alive",
+    80: "something that is not ours is mounted in our folders",
+    81: "our folders could not be removed",
 }
 TIMED_OUT = 124
 SEND_AFTER = {72, 77}

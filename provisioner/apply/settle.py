@@ -34,11 +34,12 @@ async def _settle_host(
     if not open_runs:
         return facts
     for run in open_runs:
-        await _wait_for(performer, host, run)
+        await wait_for_run(performer, host, run)
     return await read_facts(performer.hosts.get(host), reading)
 
 
-async def _wait_for(performer: Performer, host: HostName, run: OpenRun) -> None:
+async def wait_for_run(performer: Performer, host: HostName, run: OpenRun) -> None:
+    """Wait for the end of a run that somebody else began, and have it recorded. Raises DeadlineError (11)."""
     context = performer.context
     give_up = context.clock.monotonic() + context.patience.settle
     if run.alive:

@@ -1,4 +1,4 @@
-# Writing down without running, sharing outputs, removing what is ours.
+# Writing down without running, sharing outputs.
 
 # stdin: lines `pair|result RC KEY FIELDS`. A run of that key that died without an end is settled by it.
 verb_record() {
@@ -32,15 +32,4 @@ verb_outputs() {
   rc=$?
   rm -f "$received"
   exit "$rc"
-}
-
-# yes|no: with the data or without. Removes what we made, and nothing that we did not name.
-verb_erase() {
-  [ ! -L "$rootfs" ] || rm -f "$rootfs"
-  rm -rf "$base/rootfs.d" "$tmpfs"
-  [ "$1" != yes ] || rm -rf "$base/data"
-  rmdir "$base/data" "$base" 2>/dev/null
-  rm -rf "$state"
-  rmdir "$state_root" "$tmpfs_root" 2>/dev/null
-  :
 }

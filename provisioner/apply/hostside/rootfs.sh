@@ -20,7 +20,15 @@ switch() {
   set -f
 }
 
+# The folders that are made are noted before: those alone go again when a machine that stays is left.
 ready_base() {
+  lacks=
+  folder=$base
+  while [ -n "$folder" ] && [ ! -d "$folder" ]; do
+    lacks=$folder$nl$lacks
+    folder=${folder%/*}
+  done
+  printf '%s' "$lacks" >>"$state/made" || return 1
   (
     umask 022
     mkdir -p "$base/rootfs.d" "$base/data"

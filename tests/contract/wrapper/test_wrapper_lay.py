@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from provisioner.apply.wire import host_argv, ledger_fields
+from provisioner.apply.wire import ledger_fields
 from provisioner.model.ids import HostName, StepId
 from provisioner.model.steps import StepKind
 from tests.contract.wrapper.rig import DIGEST, FIELDS, RUN, Rig
@@ -232,7 +232,3 @@ async def test_link_inside_the_rootfs_may_be_walked(rig: Rig) -> None:
 async def test_nothing_is_put_before_a_rootfs_is_laid(rig: Rig) -> None:
     assert await put(rig, "etc/x", b"1") == 77
     assert not rig.host.state(PATHS).exists()
-
-
-async def test_erase_of_a_host_that_has_nothing_is_fine(rig: Rig) -> None:
-    assert (await rig.connection().run(host_argv(PATHS, "erase", "yes"), timeout=20)).ok

@@ -322,17 +322,6 @@ async def test_record_writes_pairs_and_settles_dead_runs(rig: Rig) -> None:
     assert [(e.event, e.rc) for e in rig.ledger().entries] == [("intent", None), ("result", 0), ("result", 3)]
 
 
-async def test_erase_leaves_nothing_but_the_data(rig: Rig) -> None:
-    await rig.lay({"a": b"1"})
-    await rig.script("exit 0")
-    (rig.host.at(PATHS.data) / "kept").write_text("x")
-    assert (await rig.call("erase", "no")).ok
-    left = sorted(str(p.relative_to(rig.host.folder)) for p in rig.host.folder.rglob("*") if p.is_file())
-    assert left == ["boot_id", "var/lib/sealer/data/app/data/kept"]
-    assert (await rig.call("erase", "yes")).ok
-    assert not rig.host.at(PATHS.base).exists()
-
-
 async def test_unknown_verb_changes_nothing(rig: Rig) -> None:
     words = list(host_argv(PATHS, "read"))
     words[5] = "explode"
