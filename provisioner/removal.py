@@ -16,7 +16,7 @@ from provisioner.draft import author_of, secrets_of
 from provisioner.errors import AccessError, PreconditionError, SealerError, UsageError
 from provisioner.events import Phase, PhaseDone, PhaseStarted, Warned
 from provisioner.model.accepted import Accepted
-from provisioner.model.driver import FoundCluster
+from provisioner.model.driver import STAYING, FoundCluster
 from provisioner.model.engine import StackState
 from provisioner.model.hosts import Inventory
 from provisioner.model.ids import ClusterId, ClusterName, new_run_id, parse_digest
@@ -52,6 +52,8 @@ async def find_target(world: World, name: ClusterName, provider: str | None) -> 
     try:
         stored = world.engine.stored(name)
     except PreconditionError as error:
+        if provider in STAYING:  # nobody else knows which machines they were
+            raise
         if provider is None:
             more = f"`sealer-cloud down {name} --provider local` removes by looking alone"
             error.hint = f"{error.hint}; {more}" if error.hint else more
@@ -139,7 +141,7 @@ async def _run_remove_hook(world: World, accepted: Accepted, inventory: Inventor
     async with await open_hosts(inventory, keys, world.connect, world.clock, patience=0) as hosts:
         source = env_source(world, accepted)
         facts = await stage2.read_hosts(hosts, Reading(paths))
-        context = _context(world, accepted, cid, source)
+        context = leaving_context(world, accepted, cid, source)
         await stage2.remove_hooks(hosts, facts, stage2.look_envs(source, inventory, Why.LEAVE), context)
 
 
@@ -149,7 +151,8 @@ def _has_hook(world: World, accepted: Accepted) -> bool:
     return image is None or stage2.REMOVE in world.images.changeset(image).texts
 
 
-def _context(world: World, accepted: Accepted, cid: ClusterId, source: stage2.EnvSource) -> RunContext:
+def leaving_context(world: World, accepted: Accepted, cid: ClusterId, source: stage2.EnvSource) -> RunContext:
+    """What running scripts on the way out needs."""
     digest = parse_digest(accepted.image.digest)
     image = PinnedImage(accepted.image.reference, accepted.image.repository, digest, "", {}, {}, (), (), 0)
     run = new_run_id(world.clock.now(), world.random)
@@ -210,4 +213,5 @@ def to_report(
     """The last value of `down`."""
     plan = target.plan
     seconds = world.clock.monotonic() - begun
-    return DownReport(plan.cluster, plan.cid, plan.provider, removed, left, (), seconds)
+    kept = () if plan.delete_data else plan.data
+    return DownReport(plan.cluster, plan.cid, plan.provider, removed, left, (), seconds, kept)
