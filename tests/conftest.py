@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import signal
+from collections.abc import Iterator
 
+import pytest
 from hypothesis import HealthCheck, settings
 
 # Below `nohup`, or behind a script's `&`, signals are ignored, and what ignores a signal hands that on to all it starts:
@@ -15,3 +17,12 @@ for _number, _usual in ((signal.SIGHUP, signal.SIG_DFL), (signal.SIGINT, signal.
 _TOLD_BY_LUCK = [HealthCheck.too_slow, HealthCheck.filter_too_much]
 settings.register_profile("house", deadline=None, suppress_health_check=_TOLD_BY_LUCK)
 settings.load_profile("house")
+
+
+@pytest.fixture(scope="session")
+def busybox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A PATH of busybox applets alone; fetched where the machine has none, so that no test of them is skipped."""
+    from tests.fakes.hosts import busybox_path
+
+    with busybox_path(tmp_path_factory.mktemp("busybox")) as applets:
+        yield applets

@@ -11,17 +11,15 @@ import pytest
 from provisioner.model.ids import HostName
 from tests.contract.wrapper.rig import Rig
 from tests.fakes.connection import FakeHost
-from tests.fakes.hosts import busybox_path
 
 
 @pytest.fixture(scope="session")
-def paths_of_shells(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
+def paths_of_shells(tmp_path_factory: pytest.TempPathFactory, busybox: str) -> dict[str, str]:
     folder = tmp_path_factory.mktemp("shells")
     dash = folder / "dash"
     dash.mkdir()
     (dash / "sh").symlink_to(shutil.which("dash") or "/bin/dash")
-    with busybox_path(folder / "busybox") as applets:
-        yield {"dash": f"{dash}:/usr/bin:/bin", "busybox": applets}
+    return {"dash": f"{dash}:/usr/bin:/bin", "busybox": busybox}
 
 
 @pytest.fixture(params=["dash", pytest.param("busybox", marks=pytest.mark.slow)])
