@@ -1,0 +1,1 @@
+"""Tests that need the clouds' SDKs: with simulators on loopback, never with a cloud."""
