@@ -26,17 +26,19 @@ from provisioner.events import Phase, PhaseDone, PhaseStarted
 from provisioner.failpoints import arm_failpoint, no_failpoint
 from provisioner.infra.workdir import throwaway
 from provisioner.model.accepted import Accepted
-from provisioner.model.driver import Driver, Marks, Program
+from provisioner.model.driver import Choice, Driver, Marks
 from provisioner.model.engine import Previewed, StackState
 from provisioner.model.facts import FactMap, HostFacts
+from provisioner.model.failover import price_of
 from provisioner.model.hosts import ClusterKeys, Inventory
 from provisioner.model.ids import ClusterId, ClusterName, HostName, RunId, new_cid, new_run_id
 from provisioner.model.images import Changeset, PinnedImage
 from provisioner.model.intent import accept_request, changed_parts, resolve_request
-from provisioner.model.plan import InfraPlan, Plan
+from provisioner.model.plan import ApplyPlan, InfraPlan, Plan, is_machine
 from provisioner.model.planhash import plan_hash
 from provisioner.model.request import Clusterfile, UpArgs, UpRequest
 from provisioner.model.secret import Secret, Value
+from provisioner.placing import demand_price, marks_of, place
 from provisioner.settings import resolve_values, with_absolute_files
 from provisioner.together import together
 from provisioner.transport.hostset import HostSet, open_hosts
@@ -64,7 +66,9 @@ class Draft:
     wish: Wish
     cid: ClusterId
     run: RunId
-    program: Program
+    driver: Driver
+    marks: Marks
+    choice: Choice
     previewed: Previewed
     inputs: PlanInputs
     hosts: HostSet
@@ -172,11 +176,14 @@ async def make_draft(world: World, wish: Wish, choice: UpChoice, *, acting: bool
     `acting` (with the run lock held): what an earlier run left running on the hosts is waited for and recorded first.
     """
     driver = world.driver(wish.accepted.provider)
+    wish, chosen = await _placed(world, wish, driver, choice.max_price)
     spec = driver.parse_spec(wish.accepted)
-    check_machine(driver, spec, standing=is_standing(wish))
-    cid = choose_cid(world, wish, driver)
+    await asyncio.to_thread(check_machine, driver, spec, standing=is_standing(wish))
+    cid = await asyncio.to_thread(choose_cid, world, wish, driver)
     run = new_run_id(world.clock.now(), world.random)
-    program = build_program(driver, spec, wish.accepted, Marks(cid, run, wish.accepted.expires_at))
+    marks = marks_of(world.settings.environ, wish.accepted, cid, run)
+    program = build_program(driver, spec, wish.accepted, marks)
+    needs = await asyncio.to_thread(driver.needs)
     cluster = ClusterName(wish.accepted.cluster)
     keys = await world.engine.keys(cluster) if wish.stored else None
     begun = world.clock.monotonic()
@@ -187,16 +194,39 @@ async def make_draft(world: World, wish: Wish, choice: UpChoice, *, acting: bool
         context = make_context(world, wish, cid, run, archives)
         # The preview first: its process works while we load what connecting needs.
         seen, (hosts, facts) = await together(
-            world.engine.preview(cluster, cid, program, world.events),
+            world.engine.preview(cluster, cid, program, world.events, needs),
             _open_and_read(world, wish, context, keys, undo=undo, acting=acting),
         )
         previewed = replace(seen, plan=_settle_plan(wish, seen.plan))
+        _demand_machines(wish, choice, previewed.plan)
         inputs = _plan_inputs(wish, choice, cid, previewed, facts=facts, keys=keys)
-        plan = _joint_plan(wish, cid, previewed, inputs)
+        plan = _with_offers(world, _joint_plan(wish, choice, cid, previewed, inputs), wish, chosen)
         answering = sum(isinstance(found, HostFacts) for found in facts.values())
         read = f"{answering} of {len(facts)} hosts read" if facts else "no hosts yet"
         world.events(PhaseDone(Phase.PLAN, read, world.clock.monotonic() - begun))
-        return Draft(wish, cid, run, program, previewed, inputs, hosts, context, plan, undo.pop_all())
+        return Draft(wish, cid, run, driver, marks, chosen, previewed, inputs, hosts, context, plan, undo.pop_all())
+
+
+async def _placed(world: World, wish: Wish, driver: Driver, max_price: float | None) -> tuple[Wish, Choice]:
+    """The wish with what the driver chose for it; refused (13) where that costs too much."""
+    stored = wish.stored if is_standing(wish) else None
+    standing = frozenset(stored.machines if stored else ())
+    accepted, chosen = await place(
+        driver, wish.accepted, stored.accepted if stored else None, stored.cid if stored else None, standing
+    )
+    price = price_of(chosen.offers, world.clock.now(), accepted.expires_at)
+    demand_price(chosen.offers, price, max_price, standing)
+    return replace(wish, accepted=accepted), chosen
+
+
+def _demand_machines(wish: Wish, choice: UpChoice, infra: InfraPlan) -> None:
+    """With `--only cluster` stage 1 must have nothing to do. Raises PreconditionError (12)."""
+    if choice.only == "cluster" and infra.changes:
+        found = [c.name for c in (*infra.create, *infra.update, *infra.replace, *infra.delete)]
+        raise PreconditionError(
+            f"--only cluster works on machines as they stand, and stage 1 has changes: {', '.join(found)}",
+            hint=f"run `sealer-cloud up -n {wish.request.cluster}` with the same words and --only machines first",
+        )
 
 
 async def _open_and_read(
@@ -266,7 +296,7 @@ def _plan_inputs(
     wish: Wish, choice: UpChoice, cid: ClusterId, previewed: Previewed, *, facts: FactMap, keys: ClusterKeys | None
 ) -> PlanInputs:
     inventory = wish.stored.inventory if wish.stored and wish.stored.inventory else None
-    made = {c.name for c in (*previewed.plan.create, *previewed.plan.replace) if c.type.endswith(":Host")}
+    made = {c.name for c in (*previewed.plan.create, *previewed.plan.replace) if is_machine(c.type)}
     return PlanInputs(
         accepted=wish.accepted,
         image=wish.image,
@@ -284,7 +314,8 @@ def _plan_inputs(
     )
 
 
-def _joint_plan(wish: Wish, cid: ClusterId, previewed: Previewed, inputs: PlanInputs) -> Plan:
+def _joint_plan(wish: Wish, choice: UpChoice, cid: ClusterId, previewed: Previewed, inputs: PlanInputs) -> Plan:
+    nothing = ApplyPlan(ClusterName(wish.accepted.cluster), wish.image.digest, ())
     plan = Plan(
         cluster=ClusterName(wish.accepted.cluster),
         cid=cid if wish.stored else None,
@@ -293,13 +324,19 @@ def _joint_plan(wish: Wish, cid: ClusterId, previewed: Previewed, inputs: PlanIn
         image_digest=wish.image.digest,
         image_size=wish.image.size,
         infra=previewed.plan,
-        apply=plan_apply(inputs),
+        apply=nothing if choice.only == "machines" else plan_apply(inputs),
         notes=(*wish.request.notes, *wish.changeset.dropped),
         data_root=wish.accepted.data_root,
         commands=commands_of(wish.accepted.cmd, wish.image),
         ports=tuple(sorted(parse_requires(wish.image.labels).ports)),
     )
     return replace(plan, plan_hash=plan_hash(plan, wish.accepted))
+
+
+def _with_offers(world: World, plan: Plan, wish: Wish, chosen: Choice) -> Plan:
+    """What is bought stands in the plan and not in its hash: prices change by themselves."""
+    price = price_of(chosen.offers, world.clock.now(), wish.accepted.expires_at)
+    return replace(plan, notes=(*plan.notes, *chosen.notes), offers=chosen.offers, price=price)
 
 
 def _settle_plan(wish: Wish, infra: InfraPlan) -> InfraPlan:
@@ -309,7 +346,7 @@ def _settle_plan(wish: Wish, infra: InfraPlan) -> InfraPlan:
     the accepted request changes, not what of it.
     """
     wanted = {host.name for host in wish.accepted.wanted}
-    gone = tuple(c for c in infra.replace if c.type.endswith(":Host") and c.name not in wanted)
+    gone = tuple(c for c in infra.replace if is_machine(c.type) and c.name not in wanted)
     before = wish.stored.accepted if wish.stored else None
     detail = ", ".join(changed_parts(before, wish.accepted)) if before else ""
     return replace(
@@ -323,4 +360,4 @@ def _settle_plan(wish: Wish, infra: InfraPlan) -> InfraPlan:
 def deleted_hosts(draft: Draft) -> tuple[str, ...]:
     """Hosts whose machine the plan deletes or replaces, by name: what the question and --allow-delete are about."""
     changes = (*draft.previewed.plan.delete, *draft.previewed.plan.replace)
-    return tuple(c.name for c in changes if c.type.endswith(":Host"))
+    return tuple(c.name for c in changes if is_machine(c.type))

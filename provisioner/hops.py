@@ -23,6 +23,7 @@ from provisioner.errors import (
 )
 from provisioner.events import Phase, PhaseDone, PhaseStarted, Warned
 from provisioner.infra.locks import ClusterLock
+from provisioner.machines import raise_machines
 from provisioner.model.facts import FactMap, HostFacts, Unreadable
 from provisioner.model.hosts import ClusterKeys, Inventory, StackOutputs, is_master, to_inventory
 from provisioner.model.ids import ClusterName, new_run_id
@@ -146,19 +147,22 @@ def _keep_quorum(draft: Draft, lost: tuple[str, ...]) -> None:
         )
 
 
-async def make_machines(world: World, draft: Draft) -> StackOutputs:
-    """Stage 1: the engine makes it so; without a change its preview already told everything."""
+async def make_machines(world: World, draft: Draft, choice: UpChoice) -> tuple[Draft, StackOutputs]:
+    """Stage 1: the engine makes it so; without a change its preview already told everything.
+
+    The draft comes back as it was carried out: a cloud without stock may have led to other machines.
+    """
     outputs = draft.previewed.outputs
     if draft.previewed.plan.changes:
         begun = world.clock.monotonic()
         world.events(PhaseStarted(Phase.MACHINES, len(draft.wish.accepted.hosts)))
-        outputs = await world.engine.up(draft.plan.cluster, draft.cid, draft.program, world.events)
+        draft, outputs = await raise_machines(world, draft, choice.max_price)
         text = f"{len(outputs.hosts)} of {len(draft.wish.accepted.hosts)}"
         world.events(PhaseDone(Phase.MACHINES, text, world.clock.monotonic() - begun))
     missing = [h.name for h in draft.wish.accepted.wanted if h.name not in {m.name for m in outputs.hosts}]
     if missing or outputs.keys is None:
         raise PreconditionError(f"stage 1 ended without {', '.join(missing) or 'the keys of the cluster'}")
-    return outputs
+    return draft, outputs
 
 
 async def connect(world: World, draft: Draft, outputs: StackOutputs) -> Ready:
@@ -234,6 +238,12 @@ def to_report(world: World, draft: Draft, inventory: Inventory, report: ApplyRep
     """The last value of `up`."""
     seconds = world.clock.monotonic() - begun
     return UpReport(draft.plan, inventory, report, changed=draft.plan.changes, seconds=seconds)
+
+
+def machines_report(world: World, draft: Draft, outputs: StackOutputs, begun: float) -> UpReport:
+    """The last value of `up --only machines`: nothing was done on the hosts."""
+    inventory = to_inventory(draft.plan.cluster, outputs, draft.wish.accepted.wanted)
+    return replace(to_report(world, draft, inventory, ApplyReport(), begun), only="machines")
 
 
 def seen_health(draft: Draft) -> ApplyReport:

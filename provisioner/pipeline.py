@@ -6,7 +6,7 @@ words, files ─ make_wish ─▶ Wish ─ make_draft ─▶ Draft (plan: shown,
 
 from __future__ import annotations
 
-from provisioner import hops, removal
+from provisioner import hops, removal, staying
 from provisioner.access import exec_on, list_clusters, ssh_argv, status
 from provisioner.draft import make_draft, make_wish
 from provisioner.errors import InterruptedRunError
@@ -48,7 +48,10 @@ async def up(world: World, args: UpArgs, files: Clusterfile, choice: UpChoice, c
                 return hops.to_report(world, draft, draft.hosts.inventory, seen, begun)
             if draft.plan.changes:
                 hops.ask(confirm, draft.plan, limit)
-            outputs = await hops.make_machines(world, draft)
+            await staying.undo_leaving(world, draft)
+            draft, outputs = await hops.make_machines(world, draft, choice)  # noqa: PLW2901 - the same, as carried out
+            if choice.only == "machines":
+                return hops.machines_report(world, draft, outputs, begun)
             ready = await hops.connect(world, draft, outputs)
             await hops.preflight(draft, ready)
             final = hops.final_plan(draft, ready)
@@ -56,8 +59,13 @@ async def up(world: World, args: UpArgs, files: Clusterfile, choice: UpChoice, c
             return hops.to_report(world, draft, ready.inventory, report, begun)
 
 
-async def down(world: World, name: ClusterName, provider: str | None, confirm: ConfirmDown) -> DownReport:
+async def down(
+    world: World, name: ClusterName, provider: str | None, confirm: ConfirmDown, *, delete_data: bool = False
+) -> DownReport:
     """Remove a cluster, look, and only then say that it is gone; by looking alone where its state is lost.
+
+    On machines that stay it is undone, and their data kept unless `delete_data`; while one of them cannot be undone,
+    the state stays, so that the same command goes on.
 
     Raises UsageError (3) no provider, protected, or several of that name, AccessError (5) a state that does not open
     and no provider named, LockedError (10), InterruptedRunError (130).
@@ -69,10 +77,13 @@ async def down(world: World, name: ClusterName, provider: str | None, confirm: C
         if target is None:
             await world.engine.forget(name)  # a `down` that was cut at its last act may have left a key behind
             return removal.nothing_found(world, name, provider, begun)
+        target = await staying.measured(world, target, delete_data=delete_data)
         if not confirm(target.plan):
             raise InterruptedRunError("not confirmed; nothing was changed")
         await hops.repair(world, name, state=target.stored is not None)
         await removal.say_goodbye(world, target)
+        if standing := await staying.undo(world, target):
+            return removal.to_report(world, target, (), standing, begun)
         failed = await removal.destroy(world, target, named=provider is not None)
         removed, left = await removal.sweep(world, target)
         if not left:  # the look decides, not what the engine could not do

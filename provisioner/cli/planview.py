@@ -6,14 +6,15 @@ from collections import Counter
 from collections.abc import Iterable
 
 from provisioner.cli.text import Line, Lines, columns, count, escape, few, plain, short_digest, size
-from provisioner.model.plan import HostPlan, InfraPlan, Plan, ResourceChange
+from provisioner.model.plan import HostPlan, InfraPlan, Plan, ResourceChange, is_machine
+from provisioner.model.planhash import price_words
 from provisioner.model.steps import Step, StepState
 from provisioner.world import DownPlan
 
 LABEL = 10
 
 _SIGNS = (("create", "+", "green"), ("update", "~", "yellow"), ("replace", "±", "red"), ("delete", "-", "red"))
-_WORDS = {"Host": "host", "Network": "network", "Intent": "accepted request"}
+_WORDS = {"Host": "host", "Instance": "host", "Network": "network", "Intent": "accepted request"}
 _HIDDEN = {"pulumi:pulumi:Stack"}
 _ORDER = {"host": 0, "network": 1}
 
@@ -22,6 +23,7 @@ def plan_lines(plan: Plan, *, wide: bool = False) -> Lines:
     """The lines above the question, and what `plan` prints as a table; `wide` adds every step."""
     lines = [_cluster_line(plan), _machines_line(plan.infra)]
     lines += _named_changes(plan.infra)
+    lines += _offer_lines(plan)
     lines += _host_lines(plan)
     if plan.apply.restarts:
         lines.append(_labelled("Restarts", f"{', '.join(plan.apply.restarts)}: one at a time, health between"))
@@ -117,6 +119,18 @@ def _named_changes(infra: InfraPlan) -> Lines:
     return tuple(rows)
 
 
+def _offer_lines(plan: Plan) -> list[Line]:
+    """What is bought where, alike machines together; then what it costs."""
+    groups: dict[str, list[str]] = {}
+    for offer in plan.offers:
+        spot = " spot" if offer.spot else ""
+        price = "" if offer.price is None else f"   {offer.price:.4g} {escape(offer.currency)} per hour each"
+        groups.setdefault(f"{escape(offer.machine_type)}{spot} in {escape(offer.zone)}{price}", []).append(offer.host)
+    lines = [f"{few(names, ' ')}   {what}" for what, names in groups.items()]
+    lines += [price_words(plan.price)] if plan.price else []
+    return [_labelled("Bought" if i == 0 else "", text) for i, text in enumerate(lines)]
+
+
 def _noun(change: ResourceChange) -> str:
     kind = _kind(change)
     word = _WORDS.get(kind, change.type)
@@ -162,7 +176,7 @@ def _step_table(plan: Plan) -> tuple[str, ...]:
 
 
 def _hosts_in(changes: Iterable[ResourceChange]) -> list[str]:
-    return [escape(c.name) for c in changes if c.type.endswith(":Host")]
+    return [escape(c.name) for c in changes if is_machine(c.type)]
 
 
 def _labelled(label: str, text: str) -> Line:

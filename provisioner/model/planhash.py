@@ -7,9 +7,10 @@ import re
 from collections.abc import Iterable, Iterator
 
 from provisioner.model.accepted import Accepted
+from provisioner.model.driver import Offer
 from provisioner.model.ledger import canonical
 from provisioner.model.paths import STATE_ROOT, TMPFS_ROOT
-from provisioner.model.plan import ApplyPlan, HostPlan, InfraPlan, Plan, ResourceChange
+from provisioner.model.plan import ApplyPlan, HostPlan, InfraPlan, Plan, Price, ResourceChange
 from provisioner.model.steps import Step, StepKind, StepState
 
 PLAN_VERSION = 1
@@ -49,8 +50,27 @@ def plan_to_json(plan: Plan) -> dict[str, object]:
         "infra": {op: _resources(getattr(plan.infra, op)) for op in (*_CHANGES, "same")},
         "hosts": [_host(host) for host in plan.apply.hosts],
         "restarts": list(plan.apply.restarts),
+        "offers": [_offer(offer) for offer in plan.offers],
+        "price": _price(plan.price),
         "summary": summary_of(plan),
     }
+
+
+def _offer(offer: Offer) -> dict[str, object]:
+    return {
+        "host": offer.host,
+        "zone": offer.zone,
+        "type": offer.machine_type,
+        "spot": offer.spot,
+        "pricePerHour": offer.price,
+        "currency": offer.currency,
+    }
+
+
+def _price(price: Price | None) -> dict[str, object] | None:
+    if price is None:
+        return None
+    return {"perHour": price.per_hour, "currency": price.currency, "untilDeadline": price.until_deadline}
 
 
 def summary_of(plan: Plan) -> str:
@@ -90,6 +110,7 @@ def plan_to_markdown(plan: Plan) -> str:
         f"- plan: {_code(plan.plan_hash)}",
         f"- {summary_of(plan)}",
         *_infra_lines(plan.infra),
+        *_section("Bought", _offer_items(plan)),
         *(line for host in plan.apply.hosts for line in _host_lines(plan, host)),
         *_turn_lines(plan.apply),
         *_path_lines(plan),
@@ -118,7 +139,27 @@ def _ids(plan: ApplyPlan) -> list[str]:
 
 def _infra_lines(infra: InfraPlan) -> Iterator[str]:
     found = [(op, change) for op in _CHANGES for change in getattr(infra, op)]
-    yield from _section("Machines", [f"{op} {_code(change.name)} ({change.type})" for op, change in found])
+    yield from _section("Machines", [_change(op, change) for op, change in found])
+
+
+def _change(op: str, change: ResourceChange) -> str:
+    detail = f": {_plain(change.detail)}" if change.detail else ""
+    return f"{op} {_code(change.name)} ({change.type}){detail}"
+
+
+def _offer_items(plan: Plan) -> list[str]:
+    items = []
+    for offer in plan.offers:
+        price = "price not known" if offer.price is None else f"{offer.price:.4g} {offer.currency} per hour"
+        spot = ", spot" if offer.spot else ""
+        items.append(f"{_code(offer.host)}: {_code(offer.machine_type)}{spot} in {_code(offer.zone)}, {_plain(price)}")
+    return items + ([price_words(plan.price)] if plan.price else [])
+
+
+def price_words(price: Price) -> str:
+    """`in all 0.75 USD per hour, 1.5 USD until the deadline; disks and traffic come on top`."""
+    until = f", {price.until_deadline:.4g} {price.currency} until the deadline" if price.until_deadline else ""
+    return f"in all {price.per_hour:.4g} {price.currency} per hour{until}; disks and traffic come on top"
 
 
 def _host_lines(plan: Plan, host: HostPlan) -> Iterator[str]:

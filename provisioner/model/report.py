@@ -43,6 +43,8 @@ class UpReport:
     apply: ApplyReport
     changed: bool
     seconds: float
+    only: str | None = None
+    """`machines`: stage 1 alone was run, nothing was done on the hosts."""
 
 
 @dataclass(frozen=True, slots=True)

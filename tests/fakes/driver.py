@@ -8,11 +8,21 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from drivers.nocloud import NoCloud
-from provisioner.errors import UsageError
+from provisioner.errors import CapacityError, UsageError
 from provisioner.model.accepted import Accepted
-from provisioner.model.driver import Check, FoundCluster, Marks, OutputSink, Surroundings
+from provisioner.model.driver import (
+    Check,
+    Choice,
+    EngineNeeds,
+    FoundCluster,
+    Marks,
+    Offer,
+    OutputSink,
+    Refused,
+    Surroundings,
+)
 from provisioner.model.hosts import InventoryHost
-from provisioner.model.ids import ClusterId, ClusterName, name_of
+from provisioner.model.ids import ClusterId, ClusterName, HostName, name_of
 
 AROUND = Surroundings({}, Path("/nonexistent"), lambda: datetime(2026, 1, 1, tzinfo=UTC))
 """Nothing around a driver: no variable, no cache."""
@@ -60,3 +70,61 @@ class FakeDriver(NoCloud):
         for key in gone:
             del self.machines[key]
         return tuple(sorted(f"machine {host}" for _, host in gone))
+
+
+@dataclass
+class FakeCloud(FakeDriver):
+    """A provider that sells machines: `stock` lists `(zone, type, price)` in order of preference.
+
+    `sold` keeps what is bought at which price (None: nobody says one). `chosen` lists the refusals of every choice,
+    `orphaned` the ids that were known at every look for orphans.
+    """
+
+    stock: list[tuple[str, str, float | None]] = field(default_factory=lambda: [("z1", "small", 0.25)])
+    chosen: list[tuple[Refused, ...]] = field(default_factory=list)
+    orphaned: list[frozenset[str]] = field(default_factory=list)
+    checked: int = 0
+
+    def region(self) -> str | None:
+        return "r1"
+
+    def needs(self) -> EngineNeeds:
+        return EngineNeeds({"CLOUD_KEY": "hunter2-key"}, {"cloud": Path("/nonexistent")})
+
+    def check(self, spec: object | None = None, *, standing: bool = False) -> tuple[Check, ...]:
+        self.checked += 1
+        return super().check(spec, standing=standing)
+
+    def choose(
+        self, accepted: Accepted, cid: ClusterId | None, refused: tuple[Refused, ...] = (), *, standing: frozenset[str]
+    ) -> Choice:
+        self.chosen.append(refused)
+        hosts = {h.name: self._one(accepted, h.name, h.pool, refused, standing) for h in accepted.hosts}
+        prices = {(zone, kind): price for zone, kind, price in self.stock}
+        offers = tuple(
+            Offer(
+                HostName(name),
+                str(on["zone"]),
+                str(on["type"]),
+                None if name in standing else prices.get((str(on["zone"]), str(on["type"]))),
+                "USD",
+            )
+            for name, on in hosts.items()
+        )
+        return Choice({"region": "r1", "account": "a1", "hosts": hosts}, offers, ("the cloud keeps no deadline",))
+
+    def _one(
+        self, accepted: Accepted, name: str, pool: str, refused: tuple[Refused, ...], standing: frozenset[str]
+    ) -> dict[str, object]:
+        old = accepted.placement.get("hosts", {}).get(name)  # type: ignore[attr-defined]
+        out = {(r.zone, r.machine_type) for r in refused if r.pool == pool}
+        if old and (name in standing or (old["zone"], old["type"]) not in out):
+            return dict(old)
+        left = [(zone, kind) for zone, kind, _ in self.stock if (zone, kind) not in out]
+        if not left:
+            raise CapacityError(f"pool {pool}: no machine is left to try")
+        return {"zone": left[0][0], "type": left[0][1], "spot": False}
+
+    def orphans(self, cid: ClusterId, known: frozenset[str]) -> Mapping[str, str]:
+        self.orphaned.append(known)
+        return {h: m.machine_id for (c, h), m in self.machines.items() if c == cid and m.machine_id not in known}

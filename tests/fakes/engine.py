@@ -6,10 +6,10 @@ State (`stacks`) and reality (`machines`) are two things, so that drift and half
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
-from provisioner.errors import ProviderError
+from provisioner.errors import CapacityError, ProviderError
 from provisioner.events import Events, ResourceChanged
 from provisioner.infra.changes import natural
 from provisioner.infra.engine import NOTHING
@@ -56,6 +56,9 @@ class FakeEngine:
 
     Points: `up/begin`, `up/intent`, `up/network`, `up/before/<host>`, `up/made/<host>` (the machine is there, the state
     does not know it yet), `up/after/<host>`, `up/end`, `destroy/begin`, `destroy/<name>`, `destroy/end`, `forget`.
+    `cloud` makes it one whose creates adopt nothing: a machine that stands and is not imported gets a twin. `sold_out`
+    maps zone and type of a placement to the code of a CapacityError; `needed` lists what each run was given.
+
     `fail` maps `create <name>`, `update <name>` or `delete <name>` to an error text. `calls` lists method and cluster;
     `mutations` lists what was done to machines.
     """
@@ -73,11 +76,15 @@ class FakeEngine:
         self.calls: list[tuple[str, str]] = []
         self.mutations: list[str] = []
         self.fail: dict[str, str] = {}
+        self.cloud = False
+        self.sold_out: dict[tuple[str, str], str] = {}
+        self.needed: list[EngineNeeds] = []
         self._make = make or self._default_machine
         self._stop = stop or Stop()
         self._at = failpoint or (lambda _name: None)
         self._accepted_of = accepted_of or (lambda program: program.accepted)  # type: ignore[attr-defined]
         self._made = 0
+        self._adopt: dict[str, str] = {}
 
     def names(self) -> tuple[ClusterName, ...]:
         return tuple(ClusterName(n) for n in sorted(self.stacks))
@@ -90,7 +97,19 @@ class FakeEngine:
         hosts = sorted(stack.hosts.values(), key=lambda h: (order.get(h.name, len(order)), h.name))
         inventory = Inventory(cluster, stack.cid, tuple(hosts)) if stack.cid else None
         count = len(stack.hosts) + stack.network + (stack.accepted is not None)
-        return StackState(cluster, stack.cid, stack.accepted, inventory, count, tuple(stack.pending), "v0.0.0-fake")
+        ids = tuple(h.machine_id for h in hosts)
+        return StackState(
+            cluster,
+            stack.cid,
+            stack.accepted,
+            inventory,
+            count,
+            tuple(stack.pending),
+            "v0.0.0-fake",
+            machine_ids=ids,
+            machines=tuple(h.name for h in hosts),
+            resource_ids=ids,
+        )
 
     async def keys(self, cluster: ClusterName) -> ClusterKeys | None:
         stack = self.stacks.get(cluster)
@@ -110,6 +129,7 @@ class FakeEngine:
     ) -> Previewed:
         self._stop.check("machines")
         self.calls.append(("preview", cluster))
+        self.needed.append(needs)
         stack = self.stacks.get(cluster) or FakeStack()
         accepted = self._accepted_of(program)
         ops = self._ops(cid, stack, accepted)
@@ -125,6 +145,8 @@ class FakeEngine:
     ) -> StackOutputs:
         self._stop.check("machines")
         self.calls.append(("up", cluster))
+        self.needed.append(needs)
+        self._adopt = dict(getattr(program, "adopt", {}))
         self._at("up/begin")
         accepted = self._accepted_of(program)
         stack = self.stacks.setdefault(cluster, FakeStack())
@@ -142,6 +164,7 @@ class FakeEngine:
     async def destroy(self, cluster: ClusterName, events: Events, needs: EngineNeeds = NOTHING) -> Destroyed:
         self._stop.check("machines")
         self.calls.append(("destroy", cluster))
+        self.needed.append(needs)
         self._at("destroy/begin")
         stack = self.stacks.get(cluster)
         if stack is None:
@@ -203,10 +226,17 @@ class FakeEngine:
         name = wanted.name
         self._at(f"up/before/{name}")
         self._refuse("update" if op == "update" else "create", name)
+        if op != "update":
+            self._demand_stock(accepted_hosts(stack.accepted).get(name, {}), name)
         if op == "replace":
             self._remove(stack, ResourceChange(HOST, name))
         if op != "update":
             stack.pending.append(f"creating {HOST} {name}")
+        if self.cloud and op == "create" and (cid, name) in self.machines:
+            if self._adopt.get(name) == self.machines[cid, name].machine_id:
+                self.mutations.append(f"import {name}")
+            else:
+                self.mutations.append(f"twin {name}")
         if (cid, name) not in self.machines:
             self.machines[cid, name] = self._make(cid, wanted)
             self.mutations.append(f"make {name}")
@@ -234,6 +264,13 @@ class FakeEngine:
         if f"{verb} {name}" in self.fail:
             raise ProviderError(f"{verb} {HOST} {name}: {self.fail[f'{verb} {name}']}", host=name, phase="machines")
 
+    def _demand_stock(self, on: Mapping[str, object], name: str) -> None:
+        code = self.sold_out.get((str(on.get("zone")), str(on.get("type"))))
+        if code:
+            error = CapacityError(f"create {HOST} {name}: {code}", host=name, phase="machines")
+            error.code, error.hosts = code, (name,)
+            raise error
+
     def _seen(self, cid: ClusterId, host: InventoryHost, *, start: bool) -> InventoryHost | None:
         real = self.machines.get((cid, host.name))
         return replace(real, running=True) if real and start else real
@@ -246,6 +283,11 @@ class FakeEngine:
         return InventoryHost(
             HostName(wanted.name), wanted.roles, address, SshTarget(address), keys, machine, running=True
         )
+
+
+def accepted_hosts(accepted: Accepted | None) -> Mapping[str, Mapping[str, object]]:
+    """What a placement says of each host."""
+    return accepted.placement.get("hosts", {}) if accepted else {}  # type: ignore[return-value]
 
 
 def fake_keys(cid: ClusterId) -> ClusterKeys:

@@ -17,8 +17,9 @@ from apply_model import CID, CLUSTER, ENV, Model, accepted, changeset, image
 from provisioner.apply.inputs import PlanInputs
 from provisioner.apply.plan import plan_apply
 from provisioner.model.accepted import Accepted
+from provisioner.model.driver import Offer
 from provisioner.model.ids import HostName
-from provisioner.model.plan import InfraPlan, Plan, ResourceChange
+from provisioner.model.plan import InfraPlan, Plan, Price, ResourceChange
 from provisioner.model.planhash import plan_hash, plan_to_json, plan_to_markdown
 
 HERE = Path(__file__).parent
@@ -69,7 +70,28 @@ def _unreadable() -> tuple[PlanInputs, InfraPlan]:
     return model.inputs(accepted(), final=False), InfraPlan(update=_resources("m2"))
 
 
-CASES = {"new": _new, "same": _same, "env": _env, "upgrade": _upgrade, "join": _join, "unreadable": _unreadable}
+def _cloud() -> tuple[PlanInputs, InfraPlan]:
+    inputs, _ = _new()
+    machine = "alicloud:ecs/instance:Instance"
+    created = tuple(ResourceChange(machine, name) for name in ("m1", "m2"))
+    detail = "instance type: the machine is stopped and started"
+    return inputs, InfraPlan(create=created, update=(ResourceChange(machine, "m3", detail),))
+
+
+OFFERS = (
+    Offer(HostName("m1"), "cn-x-h", "ecs.c7.large", 0.25, "CNY"),
+    Offer(HostName("m2"), "cn-x-i", "ecs.c7.large", 0.125, "CNY", spot=True),
+    Offer(HostName("m3"), "cn-x-h", "ecs.c7.large", 0.25, "CNY"),
+)
+CASES = {
+    "new": _new,
+    "same": _same,
+    "env": _env,
+    "upgrade": _upgrade,
+    "join": _join,
+    "unreadable": _unreadable,
+    "cloud": _cloud,
+}
 
 
 def _plan(name: str) -> Plan:
@@ -87,6 +109,8 @@ def _plan(name: str) -> Plan:
         data_root=inputs.accepted.data_root,
         commands=inputs.image.cmd,
         ports=(2379, 2380),
+        offers=OFFERS if name == "cloud" else (),
+        price=Price(0.625, "CNY", 1.25) if name == "cloud" else None,
     )
     return replace(plan, plan_hash=plan_hash(plan, inputs.accepted))
 

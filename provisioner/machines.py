@@ -1,0 +1,125 @@
+"""Stage 1 at work: what a cut run left is taken over first; where a cloud has none left, the next choice is tried."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import replace
+
+from provisioner.draft import Draft, check_machine, is_standing
+from provisioner.errors import CapacityError
+from provisioner.events import Warned
+from provisioner.model.driver import Choice, Refused
+from provisioner.model.failover import moved_lines, over_price, price_of, refusal_lines, refused_by
+from provisioner.model.hosts import StackOutputs
+from provisioner.model.plan import is_machine
+from provisioner.placing import known_offers, with_placement
+from provisioner.world import World
+from stacks.program import build_program
+
+
+async def raise_machines(world: World, draft: Draft, max_price: float | None) -> tuple[Draft, StackOutputs]:
+    """Have the engine make the machines; the draft that comes back says where they were made in the end.
+
+    Raises CapacityError (13) saying what was tried when nothing is left, or when going on would cost more than
+    `max_price`; any other error of the engine at once.
+    """
+    if draft.choice.placement:  # a person may have read for an hour: one signed call before the engine reads anything
+        standing = is_standing(draft.wish)
+        await asyncio.to_thread(check_machine, draft.driver, _spec(draft), standing=standing)
+    adopt = await _orphans(world, draft)
+    refused: tuple[Refused, ...] = ()
+    while True:
+        try:
+            if adopt:  # a machine is imported by one run and the resource is an ordinary one for the next
+                await _up(world, draft, adopt)
+                adopt = {}
+            return draft, await _up(world, draft, {})
+        except CapacityError as error:
+            made = _made(world, draft)
+            adopt = {host: machine for host, machine in adopt.items() if host not in made}
+            draft, refused = await _move_on(world, draft, refused, error, max_price)
+
+
+def _spec(draft: Draft) -> object:
+    return draft.driver.parse_spec(draft.wish.accepted)
+
+
+async def _up(world: World, draft: Draft, adopt: Mapping[str, str]) -> StackOutputs:
+    program = build_program(draft.driver, _spec(draft), draft.wish.accepted, draft.marks, adopt)
+    needs = await asyncio.to_thread(draft.driver.needs)  # anew: credentials may be short-lived
+    return await world.engine.up(draft.plan.cluster, draft.cid, program, world.events, needs)
+
+
+async def _orphans(world: World, draft: Draft) -> Mapping[str, str]:
+    """Machines that a cut run made and could not record, by host: taken over, so that no host is ever bought twice.
+
+    Looked for whenever the engine would make a machine of a cluster that is older than this run: not only after a
+    repair, as the run that repaired may have been cut in its turn.
+    """
+    stored = draft.wish.stored
+    if stored is None or not is_standing(draft.wish) or not any(is_machine(c.type) for c in draft.plan.infra.create):
+        return {}
+    found = await asyncio.to_thread(draft.driver.orphans, draft.cid, frozenset(stored.resource_ids))
+    wanted = {c.name for c in draft.plan.infra.create if is_machine(c.type)}
+    for host, machine in found.items():
+        if host in wanted:
+            world.events(Warned(f"{host}: machine {machine} stands already, from a run that was cut: it is taken over"))
+        else:
+            hint = f"`sealer-cloud down {draft.plan.cluster}` removes it too"
+            world.events(Warned(f"machine {machine} ({host}) carries this cluster's tags and has no place in it", hint))
+    return {host: machine for host, machine in found.items() if host in wanted}
+
+
+def _made(world: World, draft: Draft) -> frozenset[str]:
+    """Hosts that have a machine by now."""
+    stored = world.engine.stored(draft.plan.cluster)
+    return frozenset(stored.machines if stored and stored.cid == draft.cid else ())
+
+
+async def _move_on(
+    world: World, draft: Draft, refused: tuple[Refused, ...], error: CapacityError, max_price: float | None
+) -> tuple[Draft, tuple[Refused, ...]]:
+    """The next choice for the pools that were refused; the others, and machines that were made, stay as they are."""
+    accepted = draft.wish.accepted
+    found = [r for r in refused_by(accepted, error.hosts or (error.host,), error.code) if r not in refused]
+    tried = refusal_lines((*refused, *found))
+    if not found:
+        raise _out_of_choices(error.message, error, tried)
+    refused = (*refused, *found)
+    standing = _made(world, draft)
+    try:
+        choice = await asyncio.to_thread(draft.driver.choose, accepted, draft.cid, refused, standing=standing)
+    except CapacityError as none_left:
+        raise _out_of_choices(none_left.message, error, tried) from none_left
+    moved = _with_choice(world, draft, choice)
+    lines = moved_lines(accepted, moved.wish.accepted)
+    reason = over_price(moved.plan.offers, moved.plan.price, max_price)
+    if reason or not lines:
+        raise _out_of_choices(reason or error.message, error, tried)
+    world.events(Warned(f"{'; '.join(refusal_lines(found))}; going on with {'; '.join(lines)}{_price_words(moved)}"))
+    return moved, refused
+
+
+def _price_words(draft: Draft) -> str:
+    price = draft.plan.price
+    return f", now {price.per_hour:.4g} {price.currency} per hour in all" if price else ""
+
+
+def _out_of_choices(message: str, error: CapacityError, tried: tuple[str, ...]) -> CapacityError:
+    told = f"{message}; tried: {'; '.join(tried)}" if tried else message
+    told_of = CapacityError(told, hint=error.hint, host=error.host, phase="machines", evidence=error.evidence)
+    told_of.code, told_of.hosts = error.code, error.hosts
+    return told_of
+
+
+def _with_choice(world: World, draft: Draft, choice: Choice) -> Draft:
+    accepted = with_placement(draft.wish.accepted, choice)
+    offers = known_offers(choice.offers, draft.plan.offers)
+    price = price_of(offers, world.clock.now(), accepted.expires_at)
+    return replace(
+        draft,
+        wish=replace(draft.wish, accepted=accepted),
+        choice=choice,
+        plan=replace(draft.plan, offers=offers, price=price),
+    )

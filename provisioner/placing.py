@@ -1,0 +1,90 @@
+"""What is chosen before anything is made: region, zones, machine types, marks; and whether it may cost that much."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+
+from provisioner.errors import CapacityError
+from provisioner.model.accepted import Accepted
+from provisioner.model.driver import Choice, Driver, Marks, Offer
+from provisioner.model.failover import over_price
+from provisioner.model.ids import ClusterId, RunId
+from provisioner.model.plan import Price
+
+TAG_LIMIT = 128
+"""Characters of a tag's value that every cloud takes."""
+
+_CI = (
+    # the run's own id, the repository: GitHub Actions, GitLab CI, Jenkins
+    ("GITHUB_RUN_ID", "GITHUB_REPOSITORY"),
+    ("CI_PIPELINE_ID", "CI_PROJECT_PATH"),
+    ("BUILD_TAG", "GIT_URL"),
+)
+_NOT_IN_TAGS = re.compile(r"[^A-Za-z0-9 _.:/=+@-]")
+_USERINFO = re.compile(r"//[^/@]*@")
+
+
+async def place(
+    driver: Driver, accepted: Accepted, before: Accepted | None, cid: ClusterId | None, standing: frozenset[str]
+) -> tuple[Accepted, Choice]:
+    """Have the driver choose; the request then holds region and placement, as a provider without them leaves it.
+
+    `before` is the stored request of the same cluster, `standing` its hosts that have a machine. Raises CapacityError
+    (13) when nothing is to be had, AccessError (5).
+    """
+    known: dict[str, object] = {}
+    if accepted.region is None:
+        known["region"] = before.region if before and before.region else await asyncio.to_thread(driver.region)
+    if not accepted.placement and before:
+        known["placement"] = before.placement
+    asked = accepted.model_copy(update=known)
+    choice = await asyncio.to_thread(driver.choose, asked, cid, standing=standing)
+    return with_placement(asked, choice), choice
+
+
+def with_placement(accepted: Accepted, choice: Choice) -> Accepted:
+    """The request as the driver will keep to it."""
+    return accepted.model_copy(update={"placement": dict(choice.placement)})
+
+
+def marks_of(environ: Mapping[str, str], accepted: Accepted, cid: ClusterId, run: RunId) -> Marks:
+    """What every resource of this run is tagged with; under a CI also its run and repository."""
+    found = ((environ.get(run_id), environ.get(repo)) for run_id, repo in _CI)
+    ci_run, repo = next((pair for pair in found if pair[0]), (None, None))
+    return Marks(cid, run, accepted.expires_at, _tag(ci_run), _tag(repo))
+
+
+def _tag(text: str | None) -> str | None:
+    """As a tag's value: what clouds do not take becomes a dash, and a URL's user and password are left out."""
+    return _NOT_IN_TAGS.sub("-", _USERINFO.sub("//", text))[:TAG_LIMIT] if text else None
+
+
+def known_offers(offers: Iterable[Offer], before: Iterable[Offer]) -> tuple[Offer, ...]:
+    """Offers, with the prices of earlier in this run for machines that stand since: nobody looks them up again."""
+    old = {_what(offer): offer for offer in before}
+    return tuple(
+        replace(offer, price=same.price, currency=same.currency)
+        if offer.price is None and (same := old.get(_what(offer)))
+        else offer
+        for offer in offers
+    )
+
+
+def _what(offer: Offer) -> tuple[object, ...]:
+    return offer.host, offer.zone, offer.machine_type, offer.spot
+
+
+def demand_price(offers: tuple[Offer, ...], price: Price | None, limit: float | None, standing: frozenset[str]) -> None:
+    """Refuse what costs more than `limit` per hour, or nobody knows what, before anything is bought.
+
+    A run that buys nothing is not asked for prices. Raises CapacityError (13).
+    """
+    buys = any(offer.host not in standing for offer in offers)
+    reason = over_price(offers, price, limit) if buys else ""
+    if reason:
+        raise CapacityError(
+            f"{reason}; nothing was bought", hint="raise --max-price, or ask for fewer or smaller machines"
+        )

@@ -1,0 +1,254 @@
+"""Stage 1 where machines are bought: choices, prices, fail-over, what a cut run left, one stage alone."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from provisioner.errors import CapacityError, PreconditionError, ProviderError
+from provisioner.events import Warned
+from provisioner.model.driver import Check
+from provisioner.model.hosts import InventoryHost
+from provisioner.model.planhash import plan_to_json
+from tests.fakes.driver import FakeCloud
+from tests.fakes.engine import accepted_hosts
+
+from .conftest import UP, YES, Stage, changed
+
+NO_STOCK = "OperationDenied.NoStock"
+
+
+@pytest.fixture
+def cloud(stage: Stage) -> Stage:
+    stage.driver = FakeCloud(stage.engine.machines)
+    stage.engine.cloud = True
+    return stage
+
+
+def driver_of(stage: Stage) -> FakeCloud:
+    assert isinstance(stage.driver, FakeCloud)
+    return stage.driver
+
+
+def warnings(stage: Stage) -> str:
+    return "\n".join(e.text for e in stage.seen if isinstance(e, Warned))
+
+
+def types(stage: Stage) -> dict[str, object]:
+    return {name: on["type"] for name, on in accepted_hosts(stage.engine.stacks["app"].accepted).items()}
+
+
+async def test_what_is_chosen_is_stored_shown_and_not_chosen_again(cloud: Stage) -> None:
+    await cloud.up()
+    accepted = cloud.engine.stacks["app"].accepted
+    assert accepted is not None
+    assert accepted.region == "r1"
+    assert accepted.placement["account"] == "a1"
+    plan = cloud.asked[0]
+    assert [(o.host, o.machine_type) for o in plan.offers] == [("m1", "small"), ("m2", "small"), ("n1", "small")]
+    assert plan.price is not None
+    assert (plan.price.per_hour, plan.price.currency, plan.price.until_deadline) == (0.75, "USD", None)
+    assert "the cloud keeps no deadline" in plan.notes
+    again = await cloud.up()
+    assert not again.changed
+    assert again.plan.price is None  # of machines that stand nobody looks a price up
+
+
+async def test_every_engine_call_gets_what_the_provider_needs_and_no_plan_shows_it(cloud: Stage) -> None:
+    await cloud.up()
+    await cloud.down()
+    assert {n.environ.get("CLOUD_KEY") for n in cloud.engine.needed} == {"hunter2-key"}
+    assert len(cloud.engine.needed) == 3  # preview, up, destroy
+    assert "hunter2" not in f"{cloud.asked} {cloud.engine.needed} {cloud.seen}"
+
+
+async def test_prices_reach_until_the_deadline_and_stand_in_the_json(cloud: Stage) -> None:
+    plan = await cloud.plan(changed(UP, ttl="2h"))
+    assert plan.price is not None
+    assert plan.price.until_deadline == pytest.approx(1.5, abs=0.01)
+    found = plan_to_json(plan)
+    assert found["price"] == {"perHour": 0.75, "currency": "USD", "untilDeadline": plan.price.until_deadline}
+    assert found["offers"][0] == {  # type: ignore[index]
+        "host": "m1",
+        "zone": "z1",
+        "type": "small",
+        "spot": False,
+        "pricePerHour": 0.25,
+        "currency": "USD",
+    }
+
+
+@pytest.mark.parametrize(
+    ("price", "limit", "word"), [(0.25, 0.7, "0.75 USD per hour"), (None, 5.0, "m1, m2, n1 is not known")]
+)
+async def test_what_costs_too_much_or_nobody_knows_what_is_not_bought(
+    cloud: Stage, price: float | None, limit: float, word: str
+) -> None:
+    driver_of(cloud).stock = [("z1", "small", price)]
+    with pytest.raises(CapacityError, match=word) as told:
+        await cloud.up(choice=replace(YES, max_price=limit))
+    assert told.value.exit_code == 13
+    assert not cloud.engine.calls[1:]
+    with pytest.raises(CapacityError):
+        await cloud.plan(choice=replace(YES, max_price=limit))
+
+
+async def test_a_price_below_the_limit_is_bought_and_a_run_that_buys_nothing_is_not_asked(cloud: Stage) -> None:
+    limited = replace(YES, max_price=0.75)
+    await cloud.up(choice=limited)
+    assert not (await cloud.up(choice=limited)).changed
+
+
+async def test_only_the_pool_that_was_refused_moves_on_and_the_report_says_what_was_tried(cloud: Stage) -> None:
+    driver_of(cloud).stock = [("z1", "small", 0.25), ("z2", "large", 0.5)]
+
+    def sell_out(name: str) -> None:
+        if name == "up/after/m2":  # the masters are made; then it is sold out
+            cloud.engine.sold_out["z1", "small"] = NO_STOCK
+
+    cloud.engine._at = sell_out
+    report = await cloud.up()
+    assert types(cloud) == {"m1": "small", "m2": "small", "n1": "large"}
+    assert cloud.engine.mutations == ["make m1", "make m2", "make n1"]
+    assert "node: no small in z1 (OperationDenied.NoStock); going on with n1: large in z2" in warnings(cloud)
+    assert [o.machine_type for o in report.plan.offers] == ["small", "small", "large"]
+    assert report.plan.price is not None
+    assert report.plan.price.per_hour == 1.0  # those that stand keep the price they were bought at
+    assert not (await cloud.up()).changed
+
+
+async def test_when_nothing_is_left_the_error_says_all_that_was_tried(cloud: Stage) -> None:
+    driver_of(cloud).stock = [("z1", "small", 0.25), ("z2", "small", 0.25)]
+    cloud.engine.sold_out = {("z1", "small"): NO_STOCK, ("z2", "small"): "Zone.NotOnSale"}
+    with pytest.raises(CapacityError) as told:
+        await cloud.up()
+    assert "master: no small in z1 (OperationDenied.NoStock); master: no small in z2 (Zone.NotOnSale)" in str(
+        told.value
+    )
+    assert told.value.exit_code == 13
+    assert not cloud.engine.mutations
+    cloud.engine.sold_out.clear()
+    assert (await cloud.up()).changed
+
+
+@pytest.mark.parametrize("code", ["QuotaExceed.ElasticQuota", "InvalidAccountStatus.NotEnoughBalance"])
+async def test_a_quota_stops_at_once_and_leaves_what_was_made_for_the_next_run(cloud: Stage, code: str) -> None:
+    driver_of(cloud).stock = [("z1", "small", 0.25), ("z2", "large", 0.5)]
+
+    def refuse(name: str) -> None:
+        if name == "up/after/m1":
+            cloud.engine.sold_out["z1", "small"] = code
+
+    cloud.engine._at = refuse
+    with pytest.raises(CapacityError, match=code):
+        await cloud.up()
+    assert len(driver_of(cloud).chosen) == 1
+    assert cloud.engine.mutations == ["make m1"]
+    assert not cloud.connects
+    cloud.engine.sold_out.clear()
+    cloud.engine._at = lambda _name: None
+    await cloud.up()
+    assert cloud.engine.mutations == ["make m1", "make m2", "make n1"]
+
+
+async def test_any_other_error_stops_without_another_choice(cloud: Stage) -> None:
+    cloud.engine.fail["create m2"] = "Code: InvalidParameter"
+    with pytest.raises(ProviderError):
+        await cloud.up()
+    assert len(driver_of(cloud).chosen) == 1
+
+
+async def test_failing_over_stops_at_the_price_limit(cloud: Stage) -> None:
+    driver_of(cloud).stock = [("z1", "small", 0.25), ("z2", "large", 5.0)]
+    cloud.engine.sold_out["z1", "small"] = NO_STOCK
+    with pytest.raises(CapacityError, match=r"more than --max-price 1; tried: master: no small in z1"):
+        await cloud.up(choice=replace(YES, max_price=1.0))
+    assert not cloud.engine.mutations
+
+
+@pytest.mark.parametrize("host", ["m1", "n1"])
+async def test_a_cut_create_leaves_no_twin(cloud: Stage, host: str) -> None:
+    def die(name: str) -> None:
+        if name == f"up/made/{host}":
+            raise ProviderError("killed")
+
+    cloud.engine._at = die
+    with pytest.raises(ProviderError):
+        await cloud.up()
+    cloud.engine._at = lambda _name: None
+    before = dict(cloud.engine.machines)
+    await cloud.up()
+    assert f"import {host}" in cloud.engine.mutations
+    assert not [m for m in cloud.engine.mutations if m.startswith("twin")]
+    assert before.items() <= cloud.engine.machines.items()
+    assert f"{host}: machine" in warnings(cloud)
+    assert [c for c, _ in cloud.engine.calls].count("up") == 3  # the cut one, the importing one, the plain one
+    assert not (await cloud.up()).changed
+
+
+async def test_a_machine_with_our_tags_and_no_place_is_named_and_left(cloud: Stage) -> None:
+    await cloud.up()
+    cid = cloud.engine.stacks["app"].cid
+    assert cid is not None
+    machines: dict[tuple[str, str], InventoryHost] = cloud.engine.machines
+    machines[cid, "n9"] = replace(machines[cid, "n1"], machine_id="stray")
+    await cloud.up(changed(UP, nodes="2"))
+    assert "machine stray (n9) carries this cluster's tags" in warnings(cloud)
+    assert driver_of(cloud).orphaned == [frozenset({"machine-1", "machine-2", "machine-3"})]
+
+
+async def test_a_run_that_makes_nothing_looks_for_no_orphans(cloud: Stage) -> None:
+    await cloud.up()
+    await cloud.up()
+    await cloud.up(changed(UP, env=("COLOUR=red",)))
+    assert driver_of(cloud).orphaned == []
+
+
+async def test_credentials_are_looked_at_again_after_a_person_has_read_the_plan(cloud: Stage) -> None:
+    driver = driver_of(cloud)
+
+    def confirm(_plan: object) -> bool:
+        driver.lacks = [Check("account", ok=False, detail="these keys are of account a2", hint="use those of a1")]
+        return True
+
+    cloud.confirm = confirm  # type: ignore[method-assign]
+    with pytest.raises(PreconditionError, match="account a2"):
+        await cloud.up()
+    assert not cloud.engine.mutations
+
+
+async def test_machines_alone_and_then_the_cluster_alone(cloud: Stage) -> None:
+    machines = replace(YES, only="machines")
+    with pytest.raises(PreconditionError, match="stage 1 has changes: intent"):
+        await cloud.up(choice=replace(YES, only="cluster"))
+    plan = await cloud.plan(choice=machines)
+    assert not plan.apply.steps
+    report = await cloud.up(choice=machines)
+    assert (report.only, report.changed) == ("machines", True)
+    assert [h.name for h in report.inventory.hosts] == ["m1", "m2", "n1"]
+    assert not cloud.connects
+    assert not (await cloud.up(choice=machines)).changed
+    calls = len(cloud.engine.calls)
+    report = await cloud.up(choice=replace(YES, only="cluster"))
+    assert report.apply.steps
+    assert ("up", "app") not in cloud.engine.calls[calls:]
+
+
+async def test_the_run_of_a_ci_stands_in_the_marks(cloud: Stage) -> None:
+    from provisioner.placing import marks_of
+
+    accepted = cloud.engine.stacks["app"].accepted if (await cloud.up()) else None
+    assert accepted is not None
+    cid = cloud.engine.stacks["app"].cid
+    for environ, expected in (
+        ({"GITHUB_RUN_ID": "7", "GITHUB_REPOSITORY": "o/r"}, ("7", "o/r")),
+        ({"CI_PIPELINE_ID": "8", "CI_PROJECT_PATH": "g/p"}, ("8", "g/p")),
+        (
+            {"BUILD_TAG": "jenkins-x-9", "GIT_URL": "https://me:pw@git.example/x,y"},
+            ("jenkins-x-9", "https://git.example/x-y"),
+        ),
+        ({}, (None, None)),
+    ):
+        marks = marks_of(environ, accepted, cid, "r")  # type: ignore[arg-type]
+        assert (marks.ci_run, marks.repo) == expected
