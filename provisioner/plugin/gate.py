@@ -36,6 +36,12 @@ class Gate:
         with self._changed:
             self._closed = False
 
+    @property
+    def closed(self) -> bool:
+        """True once no operation may begin: one that waits for something shall end."""
+        with self._changed:
+            return self._closed
+
     def close(self) -> None:
         """Let no new operation begin; idempotent."""
         with self._changed:

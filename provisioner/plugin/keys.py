@@ -17,8 +17,16 @@ class Keys:
     hmac: str = field(repr=False)
 
 
-def make_keys(cid: str) -> Keys:
-    """Fresh keys from the system's randomness; the public key's comment names the cluster."""
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """An OpenSSH ed25519 key pair as text: the public one without comment, the private one with its final newline."""
+
+    public: str
+    private: str = field(repr=False)
+
+
+def make_pair() -> Pair:
+    """A fresh pair from the system's randomness."""
     from cryptography.hazmat.primitives import serialization  # 0.05 s that only this call needs
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
@@ -27,4 +35,10 @@ def make_keys(cid: str) -> Keys:
     text = private.private_bytes(
         serialization.Encoding.PEM, serialization.PrivateFormat.OpenSSH, serialization.NoEncryption()
     )
-    return Keys(f"{public.decode()} sealer-cloud:{cid}", text.decode(), secrets.token_hex(HMAC_BYTES))
+    return Pair(public.decode(), text.decode())
+
+
+def make_keys(cid: str) -> Keys:
+    """Fresh keys of a cluster; the public key's comment names it."""
+    pair = make_pair()
+    return Keys(f"{pair.public} sealer-cloud:{cid}", pair.private, secrets.token_hex(HMAC_BYTES))

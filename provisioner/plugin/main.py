@@ -12,10 +12,13 @@ from provisioner.errors import SealerError
 from provisioner.model.wire import to_wire
 from provisioner.plugin.gate import Gate
 from provisioner.plugin.host import HostKind
+from provisioner.plugin.hostidentity import HostIdentityKind
+from provisioner.plugin.hostkey import HostKeyKind
 from provisioner.plugin.intent import IntentKind
 from provisioner.plugin.lifetime import Ending, leave_streams, recorded
 from provisioner.plugin.machines import Machines, local_machines
 from provisioner.plugin.network import NetworkKind
+from provisioner.plugin.newcomers import diagnose_by_driver, establish_by_ssh
 from provisioner.plugin.service import SealerProvider
 from provisioner.plugin.stubs import provider_pb2_grpc
 from provisioner.settings import plugin_run_dir
@@ -58,7 +61,14 @@ def serve(machines: Callable[[], Machines]) -> None:
     """Serve until the engine ends or asks; running operations end, and are answered, first."""
     ending = Ending()
     gate = Gate()
-    provider = SealerProvider((IntentKind(), NetworkKind(machines), HostKind(machines)), gate)
+    kinds = (
+        IntentKind(),
+        NetworkKind(machines),
+        HostKind(machines),
+        HostKeyKind(),
+        HostIdentityKind(establish_by_ssh(lambda: gate.closed), diagnose_by_driver),
+    )
+    provider = SealerProvider(kinds, gate)
     with recorded(plugin_run_dir()):
         server, port = make_server(provider)
         sys.stdout.write(f"{port}\n")  # the protocol: this line, and nothing else, ever

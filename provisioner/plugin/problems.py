@@ -7,11 +7,14 @@ from typing import TYPE_CHECKING
 from drivers.local.names import MAX_SLOT, checked_host
 from drivers.local.subnets import parse_subnet
 from provisioner.errors import UsageError
-from provisioner.model.ids import HostName, parse_cid
+from provisioner.model.ids import HostName, parse_cid, parse_host_name
+from provisioner.plugin.values import Unknown
 
 if TYPE_CHECKING:
     from provisioner.plugin.kinds import Problem
     from provisioner.plugin.values import Property
+
+HOUR = 3600
 
 
 def cid(value: Property) -> str | None:
@@ -69,6 +72,56 @@ def cidr(value: Property) -> str | None:
 def text(value: Property) -> str | None:
     """Any text."""
     return None if isinstance(value, str) else "must be a text"
+
+
+def any_host(value: Property) -> str | None:
+    """A host's name, whoever made the host."""
+    if not isinstance(value, str):
+        return "must be a text"
+    try:
+        parse_host_name(value)
+    except UsageError as error:
+        return f"must be a host's name: {error}"
+    return None
+
+
+def filled(value: Property) -> str | None:
+    """Any text but the empty one."""
+    return None if isinstance(value, str) and value.strip() else "must be a text that is not empty"
+
+
+def boolean(value: Property) -> str | None:
+    """True or false."""
+    return None if isinstance(value, bool) else "must be true or false"
+
+
+def port(value: Property) -> str | None:
+    """A TCP port."""
+    good = (
+        isinstance(value, (int, float)) and not isinstance(value, bool) and value == int(value) and 0 < value < 1 << 16
+    )
+    return None if good else "must be a port, 1 to 65535"
+
+
+def seconds(value: Property) -> str | None:
+    """Whole seconds, an hour at most: no machine's boot takes longer, and an engine waits for us."""
+    good = isinstance(value, (int, float)) and not isinstance(value, bool) and value == int(value) and 0 < value <= HOUR
+    return None if good else f"must be whole seconds, 1 to {HOUR}"
+
+
+def jump(value: Property) -> str | None:
+    """A host to connect through: {host, port, user, hostKeys}."""
+    if not isinstance(value, dict):
+        return "must be an object"
+    keys = value.get("hostKeys")
+    known = isinstance(keys, list) and keys  # what is inside and not known yet, the run will check again
+    lacks = [k for k, bad in (("host", filled), ("port", port), ("user", filled)) if _wrong(bad, value.get(k))]
+    lacks += [] if known or isinstance(keys, Unknown) else ["hostKeys"]
+    return f"needs {', '.join(lacks)}" if lacks else None
+
+
+def _wrong(problem: Problem, value: Property) -> bool:
+    return not isinstance(value, Unknown) and problem(value) is not None
 
 
 def mapping(value: Property) -> str | None:

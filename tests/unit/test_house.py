@@ -24,7 +24,8 @@ MAY_REVEAL = {
     "provisioner/apply/templates.py": "rendering; the result is a Secret again",
     "provisioner/apply/wire.py": "the env of a script on its way to the host's stdin",
     "provisioner/infra/outputs.py": "the 0600 cache of the keys",
-    "provisioner/transport/ssh.py": "logging in",
+    "provisioner/transport/dial.py": "logging in",
+    "provisioner/transport/identity.py": "a new machine's host key on its way to its stdin",
     "drivers/local/disk.py": "the host's own private key on its own disk",
 }
 

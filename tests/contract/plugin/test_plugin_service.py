@@ -15,6 +15,8 @@ from provisioner.errors import CapacityError, PreconditionError
 from provisioner.model.wire import from_wire
 from provisioner.plugin.gate import Gate
 from provisioner.plugin.host import HostKind
+from provisioner.plugin.hostidentity import HostIdentityKind
+from provisioner.plugin.hostkey import HostKeyKind
 from provisioner.plugin.intent import IntentKind
 from provisioner.plugin.machines import local_machines
 from provisioner.plugin.main import make_server
@@ -95,7 +97,7 @@ def test_what_the_plugin_offers(client):
 def test_the_schema_names_every_field(client):
     schema = json.loads(client.stub.GetSchema(provider_pb2.GetSchemaRequest()).schema)
     assert (schema["name"], "%" in schema["version"]) == ("sealer", False)
-    for kind in (IntentKind, NetworkKind, HostKind):
+    for kind in (IntentKind, NetworkKind, HostKind, HostKeyKind, HostIdentityKind):
         resource = schema["resources"][kind.type_name]
         assert set(resource["inputProperties"]) == set(kind.fields)
         assert set(resource["requiredInputs"]) == {k for k, f in kind.fields.items() if f.required}
