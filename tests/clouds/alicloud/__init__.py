@@ -1,0 +1,1 @@
+"""Alibaba Cloud: its simulator and what is tested on it."""

@@ -1,0 +1,156 @@
+"""The simulated account: who may call, what it holds, what it is offered, and the way of one call through it."""
+
+from __future__ import annotations
+
+import fnmatch
+import threading
+import uuid
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from tests.clouds.alicloud.sim import catalogue_calls, groups, instance_calls, instances, tagging, vpc
+from tests.clouds.alicloud.sim.actions import Action, check_parameters, find_action
+from tests.clouds.alicloud.sim.catalogue import Catalogue
+from tests.clouds.alicloud.sim.faults import Fault, Faults
+from tests.clouds.alicloud.sim.store import Store, Thing
+from tests.clouds.alicloud.sim.wire import HIDDEN, ApiError, Dropped, Params
+
+ROOMS = (catalogue_calls, groups, instance_calls, instances, tagging, vpc)
+"""Importing them enters their actions into the table."""
+
+
+class Hosts(Protocol):
+    """Real hosts behind the instances."""
+
+    def address(self, instance: Thing, vpc: Thing) -> str:
+        """The address that the host has or will have."""
+
+    def boot(self, instance: Thing) -> None:
+        """Begin to make the host; `instance["Status"]` tells when it is there."""
+
+    def end(self, instance: Thing) -> None:
+        """Take the host away."""
+
+    def console(self, instance: Thing) -> str:
+        """What the host said."""
+
+
+@dataclass(frozen=True)
+class Key:
+    """An access key; a token makes it one of a role."""
+
+    secret: str
+    token: str = ""
+    account: str = "1000000000000001"
+
+
+@dataclass(frozen=True)
+class Call:
+    """One line of the log."""
+
+    action: str
+    params: Mapping[str, str]
+    key: str
+    code: str
+
+    @property
+    def mutates(self) -> bool:
+        """True for what changes the account."""
+        return not self.action.startswith(("Describe", "Get", "List")) and self.params.get("DryRun") != "true"
+
+
+@dataclass
+class Account:
+    """`allowed` are the actions that the key's policy holds, as `ecs:Describe*`; None is everything."""
+
+    keys: dict[str, Key]
+    hosts: Hosts | None = None
+    allowed: frozenset[str] | None = None
+    catalogue: Catalogue = field(default_factory=Catalogue)
+    store: Store = field(default_factory=Store)
+    faults: Faults = field(default_factory=Faults)
+    log: list[Call] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self._log_lock = threading.Lock()
+
+    def call(self, p: Params, key: str) -> Mapping[str, Any]:
+        """Do one signed call. Raises ApiError, Dropped."""
+        code = "dropped"
+        try:
+            answer = self._guarded(p)
+            code = ""
+        except ApiError as error:
+            code = error.code
+            raise
+        finally:
+            shown = {k: "***" if k in HIDDEN else v for k, v in p.items()}
+            with self._log_lock:
+                self.log.append(Call(p.get("Action", ""), shown, key, code))
+        return {"RequestId": str(uuid.uuid4()).upper(), **answer}
+
+    def refuse(self, p: Params, key: str, error: ApiError) -> None:
+        """Log a call that was not let in."""
+        with self._log_lock:
+            self.log.append(Call(p.get("Action", ""), {}, key, error.code))
+
+    def counts(self, start: int = 0) -> Counter[str]:
+        """How often each action was called since the log had `start` lines."""
+        return Counter(call.action for call in self.log[start:])
+
+    def mutations(self, start: int = 0) -> list[str]:
+        """The changing calls since then, in order."""
+        return [call.action for call in self.log[start:] if call.mutates]
+
+    def _guarded(self, p: Params) -> Mapping[str, Any]:
+        fault = self.faults.take(p.get("Action", ""), {**p, "ZoneId": self._zone(p)})
+        if fault and fault.mode == "drop":
+            raise Dropped
+        if fault and fault.mode == "error":
+            raise fault.error()
+        found = find_action(p)
+        check_parameters(found, p)
+        self._check_policy(found)
+        self._check_region(found, p)
+        answer = self._do(found, p, fault)
+        if fault and fault.mode == "lose":
+            raise Dropped
+        return answer
+
+    def _do(self, found: Action, p: Params, fault: Fault | None) -> Mapping[str, Any]:
+        with self.store.lock:
+            token = (found.name, p.get("ClientToken", ""))
+            if token[1] and token in self.store.tokens:
+                return self.store.tokens[token]
+            self.store.lag = fault.lag if fault and fault.mode == "lag" else 0
+            answer = found.handler(self, p) or {}
+            if token[1]:
+                self.store.tokens[token] = answer
+            return answer
+
+    def _zone(self, p: Params) -> str:
+        switch = self.store.all("vswitch", lambda t: t.id == p.get("VSwitchId"))
+        return p.get("ZoneId") or (switch[0]["ZoneId"] if switch else "")
+
+    def _check_policy(self, found: Action) -> None:
+        name = f"{found.product}:{found.name}"
+        if self.allowed is not None and not any(fnmatch.fnmatchcase(name, rule) for rule in self.allowed):
+            text = (
+                f"User not authorized to operate on the specified resource, or this API doesn't support RAM. ({name})"
+            )
+            raise ApiError(403, "Forbidden.RAM", text)
+
+    def _check_region(self, found: Action, p: Params) -> None:
+        if found.product == "sts" or found.name == "DescribeRegions":
+            return
+        region = p.get("RegionId") or _only(self.catalogue.zones)
+        if region not in self.catalogue.zones:
+            raise ApiError(400, "InvalidRegionId.Unknown", "The specified RegionId is unknown to this cloud.")
+        p["RegionId"] = region
+
+
+def _only(zones: Mapping[str, tuple[str, ...]]) -> str:
+    """A provider's look-up without a region means the endpoint's own, which is the first one."""
+    return next(iter(zones))
