@@ -33,7 +33,7 @@ from semver import VersionInfo
 from provisioner.errors import PreconditionError, SealerError
 from provisioner.infra.changes import REFRESH, DiagnosticSeen, StepSeen
 from provisioner.infra.failures import Outcome, to_error
-from provisioner.infra.processes import RECORDING_SH, Child
+from provisioner.infra.processes import RECORDING_SH, Child, Watch
 from provisioner.infra.statefile import name_of_urn
 from provisioner.model.driver import OutputSink, Program
 
@@ -88,6 +88,8 @@ class Run:
     child: Child
     seen: Seen
     parallel: int
+    foreign: bool = False
+    """True where plugins of others are started: those leave no record of themselves."""
 
     def plain(self, args: Sequence[str]) -> str:
         """Run one CLI command without a program and give its stdout. Raises SealerError."""
@@ -180,10 +182,15 @@ class _Command(PulumiCommand):
         self._run.child.started(process.pid)
         whole = "export" in args or "ls" in args  # JSON for us: everything else is text of which the end is enough
         stdout, stderr = _Tail(process.stdout, whole=whole), _Tail(process.stderr, whole=False)
+        watch = Watch(process.pid, self._run.run_dir) if self._run.foreign else None
         try:
+            if watch:
+                watch.wait()
             code = process.wait()
         finally:
             self._run.child.ended()
+            if watch:
+                watch.end_rest()
             (self._run.run_dir / f"engine-{process.pid}.json").unlink(missing_ok=True)
         return CommandResult(stdout.text(), stderr.text(), code)
 

@@ -7,8 +7,9 @@ import json
 import re
 import secrets
 import shlex
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from itertools import count
 from pathlib import Path
 from urllib.parse import quote, unquote, urlsplit
@@ -16,7 +17,7 @@ from urllib.parse import quote, unquote, urlsplit
 from provisioner.errors import AccessError, PreconditionError, UsageError
 from provisioner.files import atomic_write, private_folder
 from provisioner.infra.statefile import Deployment, checksum, parse_deployment, stack_name
-from provisioner.infra.store import StackLock
+from provisioner.infra.store import StackCopy, StackLock
 from provisioner.model.ids import PROJECT, ClusterName, parse_cluster_name
 from provisioner.settings import Settings
 
@@ -105,6 +106,15 @@ class FileStore:
         """None: of another machine's process nobody here can know."""
         return frozenset()
 
+    def copies(self, cluster: ClusterName) -> Iterator[StackCopy]:
+        """The checkpoint's `.bak`, backups and history."""
+        folders = [self._bookkeeping / kind / PROJECT / cluster for kind in ("backups", "history")]
+        beside = (self._bookkeeping / "stacks" / PROJECT).glob(f"{cluster}.json*.bak")
+        for path in sorted((*beside, *(p for folder in folders if folder.is_dir() for p in folder.iterdir()))):
+            if path.suffix != ".attrs":
+                with contextlib.suppress(OSError):  # gone by now
+                    yield StackCopy(str(path), path.read_bytes(), partial(_remove, path))
+
     def put_aside(self, cluster: ClusterName) -> None:
         """Move the checkpoint with its copies to `set-aside/`, where a person can still read it."""
         path = self._path(cluster)
@@ -172,11 +182,12 @@ def _lock_in(path: Path) -> StackLock | None:
     except (OSError, ValueError):
         raw = {}
 
-    def remove() -> None:
-        for file in (path, path.with_name(path.name + ".attrs")):
-            file.unlink(missing_ok=True)
+    return StackLock(str(path), raw if isinstance(raw, dict) else {}, partial(_remove, path))
 
-    return StackLock(str(path), raw if isinstance(raw, dict) else {}, remove)
+
+def _remove(path: Path) -> None:
+    for file in (path, path.with_name(path.name + ".attrs")):
+        file.unlink(missing_ok=True)
 
 
 def passphrase_environment(settings: Settings, backend: Backend) -> dict[str, str]:

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 
 from provisioner.errors import PreconditionError
 from provisioner.infra.backend import Backend, FileStore
 from provisioner.infra.bucket import Bucket
 from provisioner.infra.sharedlock import shared_holder
 from provisioner.infra.statefile import Deployment, parse_deployment, stack_name
-from provisioner.infra.store import StackLock, Store
+from provisioner.infra.store import StackCopy, StackLock, Store
 from provisioner.model.ids import PROJECT, ClusterName, parse_cluster_name
 from provisioner.settings import Settings
 
@@ -62,6 +64,15 @@ class BucketStore:
         """Those whose shared lock was broken on the way to the present holder, which is us where we repair."""
         holder = shared_holder(self.bucket, cluster)
         return frozenset(holder.dead) if holder else frozenset()
+
+    def copies(self, cluster: ClusterName) -> Iterator[StackCopy]:
+        """Backups and history."""
+        places = [f".pulumi/{kind}/{PROJECT}/{cluster}/" for kind in ("backups", "history")]
+        found = [key for place in places for key in self.bucket.keys(place)]
+        for key in (*found, *(f"{_STACKS}{cluster}{suffix}.bak" for suffix in _SUFFIXES)):
+            blob = self.bucket.get(key)
+            if blob is not None:
+                yield StackCopy(key, blob.data, partial(self.bucket.delete, key))
 
     def put_aside(self, cluster: ClusterName) -> None:
         """Move the checkpoint to `set-aside/`, where a person can still read it."""

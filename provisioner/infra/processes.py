@@ -13,8 +13,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from provisioner.errors import InterruptedRunError
+from provisioner.errors import InterruptedRunError, SealerError
+from provisioner.files import atomic_write
 
+_PARENT, _SESSION = 1, 3
+LOOK_SECONDS = 0.25
 _AFTER_NAME = 19  # `starttime` is field 22 of /proc/PID/stat; the fields after the name start with the third
 
 RECORDING_SH = r"""umask 077
@@ -39,11 +42,71 @@ class Recorded:
 
 def started_at(pid: int) -> int | None:
     """The start time of a living process in clock ticks since boot; None if there is none (a zombie is none)."""
+    fields = _stat(pid)
+    return None if fields is None or fields[0] in {"Z", "X"} else int(fields[_AFTER_NAME])
+
+
+def _stat(pid: int) -> list[str] | None:
+    """The fields of /proc/PID/stat after the name: state, parent, group, session, …; None if it is gone."""
     try:
         fields = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()
     except OSError:
         return None
-    return None if len(fields) <= _AFTER_NAME or fields[0] in {"Z", "X"} else int(fields[_AFTER_NAME])
+    return fields if len(fields) > _AFTER_NAME else None
+
+
+def family_of(leader: int) -> tuple[Recorded, ...]:
+    """Living processes that a session's leader started, or that are in its session still.
+
+    Ask only while the leader lives or is a zombie that nobody has waited for: then its pid names no other process.
+    """
+    found = []
+    for entry in Path("/proc").iterdir():
+        fields = _stat(int(entry.name)) if entry.name.isdigit() and entry.name != str(leader) else None
+        if fields and fields[0] not in {"Z", "X"} and str(leader) in {fields[_PARENT], fields[_SESSION]}:
+            found.append(Recorded(int(entry.name), int(fields[_AFTER_NAME]), boot_id()))
+    return tuple(found)
+
+
+class Watch:
+    """Writes down what an engine starts, from another thread, while it runs: plugins that leave no record of themselves.
+
+    The engine must lead a session of its own. Recorded in its run folder, in the form of all other records.
+    """
+
+    def __init__(self, leader: int, run_dir: Path) -> None:
+        self._leader = leader
+        self._run_dir = run_dir
+        self._seen: set[Recorded] = set()
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._look, daemon=True)
+        self._thread.start()
+
+    def wait(self) -> None:
+        """Wait for the engine's end without taking its status; look once more while its pid is still its own."""
+        os.waitid(os.P_PID, self._leader, os.WEXITED | os.WNOWAIT)
+        self._over.set()
+        self._thread.join()
+        self._record()
+
+    def end_rest(self, *, patience: float = 2.0, grace: float = 3.0) -> tuple[int, ...]:
+        """End what outlived the engine. Returns the pids that had to be ended; blocks up to the seconds given."""
+        left = _wait(self._seen, patience)
+        _end(left, grace)
+        drop_dead_records(self._run_dir)
+        return tuple(p.pid for p in left)
+
+    def _look(self) -> None:
+        while not self._over.wait(LOOK_SECONDS):
+            self._record()
+
+    def _record(self) -> None:
+        for process in family_of(self._leader):
+            if process not in self._seen:
+                self._seen.add(process)
+                record = {"pid": process.pid, "start": process.start, "boot": process.boot}
+                with contextlib.suppress(SealerError):  # the disk is full: they are still ended at the end of this run
+                    atomic_write(self._run_dir / f"plugin-{process.pid}.json", json.dumps(record).encode())
 
 
 def boot_id() -> str:
@@ -80,13 +143,17 @@ def end_recorded(run_dir: Path, *, patience: float = 1.0, grace: float = 4.0) ->
     no living run of ours owns the folder.
     """
     living = [r for r in records(run_dir) if is_alive(r)]
-    left = _wait(living, patience)
+    _end(_wait(living, patience), grace)
+    drop_dead_records(run_dir)
+    return tuple(r.pid for r in living)
+
+
+def _end(processes: list[Recorded], grace: float) -> None:
+    left = processes
     for signum in (signal.SIGTERM, signal.SIGTERM, signal.SIGKILL):
         for process in left:
             send(process, signum)
         left = _wait(left, grace / 3)
-    drop_dead_records(run_dir)
-    return tuple(r.pid for r in living)
 
 
 def drop_dead_records(run_dir: Path) -> None:

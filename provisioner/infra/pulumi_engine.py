@@ -23,7 +23,15 @@ from provisioner.infra.outputs import OutputCollector, keys_from, plain_value
 from provisioner.infra.processes import Child
 from provisioner.infra.recovery import clear_dead_locks, end_orphans
 from provisioner.infra.runner import forward, run_bounded
-from provisioner.infra.statefile import INTENT, Deployment, parse_deployment, to_state, without_pending_creates
+from provisioner.infra.statefile import (
+    INTENT,
+    Deployment,
+    bares_user_data,
+    parse_deployment,
+    to_state,
+    with_hidden_user_data,
+    without_pending_creates,
+)
 from provisioner.infra.store import Store
 from provisioner.infra.workdir import (
     WorkDir,
@@ -146,7 +154,13 @@ class PulumiEngine:
                     run.plain(("stack", "init", cluster, "--no-select", *secrets_words(self._settings, self._backend)))
                 automation.up(run, cluster, program, sink)
 
-            await self._call(run, call, RUN_LIMIT)
+            try:
+                await self._call(run, call, RUN_LIMIT)
+            except SealerError as error:
+                if not isinstance(error, InterruptedRunError | DeadlineError):
+                    await self._hide_imported(cluster, run)
+                raise
+            await self._hide_imported(cluster, run)
             outputs = sink.outputs(cid)
             if outputs.keys:
                 write_keys(work.path, cid, outputs.keys)
@@ -195,13 +209,29 @@ class PulumiEngine:
         cleared, dropped = without_pending_creates(exported, cluster)
         if not dropped:
             return ()
-        with throwaway(self._settings) as scratch:
-            file = scratch.path / "state.json"
-            await asyncio.to_thread(file.write_bytes, cleared)  # secrets in it are encrypted, the folder is private
-            await self._plain(cluster, "stack", "import", "--file", str(file))
+        await self._put_back(cluster, cleared)
         return tuple(
             f"forgot the begun step `{line}`: it will be done again, adopting what lies there" for line in dropped
         )
+
+    async def _hide_imported(self, cluster: ClusterName, run: Run) -> None:
+        """After a run that imported machines: their start scripts, with a key in them, stand in clear until this."""
+        if not any(step.op.startswith("import") for step in run.seen.steps):
+            return
+        deployment = self._files().read(cluster)
+        if deployment and bares_user_data(deployment):
+            exported = await self._plain(cluster, "stack", "export")
+            await self._put_back(cluster, with_hidden_user_data(exported, cluster))
+        for copy in self._files().copies(cluster):
+            with contextlib.suppress(PreconditionError):  # no state at all: a note of who ran what
+                if bares_user_data(parse_deployment(copy.data, copy.where)):
+                    copy.remove()
+
+    async def _put_back(self, cluster: ClusterName, state: bytes) -> None:
+        with throwaway(self._settings) as scratch:
+            file = scratch.path / "state.json"
+            await asyncio.to_thread(file.write_bytes, state)  # the folder is private and soon gone
+            await self._plain(cluster, "stack", "import", "--file", str(file))
 
     async def _plain(self, cluster: ClusterName, *args: str) -> bytes:
         """One CLI command on an existing stack, in the cluster's own folder: for who holds its lock."""
@@ -248,6 +278,7 @@ class PulumiEngine:
             child=Child(),
             seen=Seen(forward(events)),
             parallel=self._parallel,
+            foreign=bool(needs.plugins),
         )
 
     def _environment(self, work: WorkDir, *, throwaway_backend: bool) -> dict[str, str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -16,6 +16,15 @@ class StackLock:
 
     where: str
     raw: Mapping[str, object]
+    remove: Callable[[], None]
+
+
+@dataclass(frozen=True, slots=True)
+class StackCopy:
+    """An older copy of a checkpoint that Pulumi keeps: where it lies, its bytes, and how it is removed."""
+
+    where: str
+    data: bytes
     remove: Callable[[], None]
 
 
@@ -36,6 +45,9 @@ class Store(Protocol):
 
     def dead_machines(self, cluster: ClusterName) -> frozenset[str]:
         """Machines whose runs are known to be dead, though their locks lie there: only sharers can have such."""
+
+    def copies(self, cluster: ClusterName) -> Iterator[StackCopy]:
+        """Older copies of the checkpoint: backups and history. Some are notes that hold no state."""
 
     def put_aside(self, cluster: ClusterName) -> None:
         """Move the checkpoint aside, where a person can still read it."""
