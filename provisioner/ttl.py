@@ -1,0 +1,155 @@
+"""A cluster's deadline: shown, moved, taken away. Nothing else of the cluster changes, and no step runs on a host."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from provisioner import hops
+from provisioner.access import require_cluster, require_keys
+from provisioner.draft import check_machine
+from provisioner.errors import DeadlineError, HostError, UsageError
+from provisioner.events import Phase, PhaseDone, PhaseStarted, Warned
+from provisioner.model.accepted import Accepted
+from provisioner.model.deadline import deadline_in
+from provisioner.model.grammar import BOUGHT
+from provisioner.model.hosts import Inventory
+from provisioner.model.ids import ClusterId, ClusterName, HostName, new_run_id
+from provisioner.model.plan import InfraPlan
+from provisioner.model.userdata import power_off_script
+from provisioner.placing import marks_of
+from provisioner.transport.hostset import HostSet, open_hosts
+from provisioner.world import World
+from stacks.program import build_program
+
+GC = "gc"
+_KEEPERS: Mapping[str, str] = {
+    "alicloud": "the cloud releases the machines; gc removes the rest",
+    "aws": "a timer on each machine ends it; gc removes the rest",
+}
+_GUEST = frozenset({"aws"})
+"""Where the machines themselves hold the deadline, so that it is moved there too."""
+_TIMER_SECONDS = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class TtlReport:
+    """A cluster's deadline (None: none), what it was before, and who keeps it. `silent`: hosts that did not hear of it."""
+
+    cluster: ClusterName
+    cid: ClusterId
+    provider: str
+    expires_at: str | None
+    before: str | None
+    keeper: str | None
+    silent: tuple[str, ...] = ()
+
+
+def keeper_of(provider: str, expires_at: str | None) -> str | None:
+    """Who ends a cluster at its deadline, in words; None without one."""
+    return _KEEPERS.get(provider, GC) if expires_at else None
+
+
+def show(world: World, name: ClusterName) -> TtlReport:
+    """The deadline as it is accepted. Raises UsageError (3) where there is no such cluster."""
+    _, accepted, cid = require_cluster(world, name)
+    return _report(accepted, cid, accepted.expires_at)
+
+
+async def extend(world: World, name: ClusterName, seconds: int, lock_timeout: float = 0.0) -> TtlReport:
+    """Move the deadline by so many seconds; from now on where there is none, or where it is past."""
+
+    def later(before: str | None) -> str:
+        old = datetime.fromisoformat(before) if before else None
+        now = world.clock.now()
+        return deadline_in(seconds, max(old, now) if old else now)
+
+    return await _change(world, name, later, lock_timeout)
+
+
+async def set_in(world: World, name: ClusterName, seconds: int) -> TtlReport:
+    """Have the deadline so many seconds from now, whatever it was."""
+    return await _change(world, name, lambda _before: deadline_in(seconds, world.clock.now()), 0.0)
+
+
+async def cancel(world: World, name: ClusterName, lock_timeout: float = 0.0) -> TtlReport:
+    """Take the deadline away: the cluster stays until `down`."""
+    return await _change(world, name, lambda _before: None, lock_timeout)
+
+
+def _report(accepted: Accepted, cid: ClusterId, before: str | None, silent: tuple[str, ...] = ()) -> TtlReport:
+    keeper = keeper_of(accepted.provider, accepted.expires_at)
+    name = ClusterName(accepted.cluster)
+    return TtlReport(name, cid, accepted.provider, accepted.expires_at, before, keeper, silent)
+
+
+async def _change(
+    world: World, name: ClusterName, deadline: Callable[[str | None], str | None], lock_timeout: float
+) -> TtlReport:
+    """Raises UsageError (3) no such cluster, a provider that keeps no deadline, or other changes that wait; HostError (7).
+
+    Else as the engine's `up` does.
+    """
+    async with hops.holding(world, name, "ttl", lock_timeout):
+        stored, accepted, cid = require_cluster(world, name)
+        if accepted.provider not in BOUGHT:
+            raise UsageError(
+                f"{name} is on provider {accepted.provider}, where nobody would end it: it stands until `down`",
+                hint=f"sealer-cloud down {name}",
+            )
+        wanted = accepted.model_copy(update={"expires_at": deadline(accepted.expires_at)})
+        if wanted.expires_at != accepted.expires_at:
+            await hops.repair(world, name)
+            await _apply(world, wanted, cid)
+        silent = await _tell_hosts(world, wanted, stored.inventory) if accepted.provider in _GUEST else ()
+    return _report(wanted, cid, accepted.expires_at, silent)
+
+
+async def _apply(world: World, wanted: Accepted, cid: ClusterId) -> None:
+    """Have the engine update tags and release times; anything more than that is `up`'s."""
+    driver = await asyncio.to_thread(world.driver, wanted.provider)
+    spec = driver.parse_spec(wanted)
+    await asyncio.to_thread(check_machine, driver, spec, standing=True)
+    needs = await asyncio.to_thread(driver.needs)
+    run = new_run_id(world.clock.now(), world.random)
+    program = build_program(driver, spec, wanted, marks_of(world.settings.environ, wanted, cid, run))
+    name = ClusterName(wanted.cluster)
+    begun = world.clock.monotonic()
+    world.events(PhaseStarted(Phase.MACHINES))
+    seen = await world.engine.preview(name, cid, program, world.events, needs)
+    _refuse_more(name, seen.plan)
+    await world.engine.up(name, cid, program, world.events, needs)
+    world.events(PhaseDone(Phase.MACHINES, "deadline set", world.clock.monotonic() - begun))
+
+
+def _refuse_more(name: ClusterName, plan: InfraPlan) -> None:
+    more = [f"{op} {c.name}" for op in ("create", "replace", "delete") for c in getattr(plan, op)]
+    if more:
+        raise UsageError(
+            f"other changes of {name} wait ({', '.join(more[:5])}{' …' if more[5:] else ''}); its deadline was not moved",
+            hint=f"run `sealer-cloud up -n {name}` first",
+        )
+
+
+async def _tell_hosts(world: World, wanted: Accepted, inventory: Inventory | None) -> tuple[str, ...]:
+    """Move the timers in the machines; returns hosts that could not be told, whose old timer still runs."""
+    keys = await require_keys(world, ClusterName(wanted.cluster))
+    if inventory is None:
+        return ()
+    script = power_off_script(wanted.expires_at).encode()
+    async with await open_hosts(inventory, keys, world.connect, world.clock) as hosts:
+        reasons = await asyncio.gather(*(_tell_host(hosts, host.name, script) for host in inventory.hosts))
+    silent = {host.name: reason for host, reason in zip(inventory.hosts, reasons, strict=True) if reason}
+    for host, reason in silent.items():
+        world.events(Warned(f"{host} keeps its old timer: {reason}", f"run `sealer-cloud ttl` again when {host} answers"))
+    return tuple(silent)
+
+
+async def _tell_host(hosts: HostSet, name: HostName, script: bytes) -> str:
+    try:
+        result = await hosts.get(name).run(("sh",), stdin=script, timeout=_TIMER_SECONDS)
+    except (HostError, DeadlineError) as error:
+        return error.message
+    return "" if result.ok else f"setting the timer ended with {result.rc}"

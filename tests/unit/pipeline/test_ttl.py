@@ -1,0 +1,96 @@
+"""A deadline moves in the accepted request and nowhere else; where nobody would keep it, it is refused."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+import pytest
+
+from provisioner import ttl
+from provisioner.errors import UsageError
+from provisioner.model.deadline import deadline_in
+from provisioner.model.ids import ClusterName
+from provisioner.world import World
+
+from .conftest import Stage
+
+APP = ClusterName("app")
+
+
+async def cloud(stage: Stage, provider: str = "alicloud", deadline: int | None = 7200) -> World:
+    """A cluster that stands in a cloud: made as a local one, its request then said to be a cloud's."""
+    await stage.up()
+    stack = stage.engine.stacks["app"]
+    assert stack.accepted is not None
+    expires = deadline_in(deadline, stage.world.clock.now()) if deadline is not None else None
+    stack.accepted = stack.accepted.model_copy(update={"provider": provider, "expires_at": expires})
+    stage.engine.calls.clear()
+    stage.engine.mutations.clear()
+    return replace(stage.world, drivers={provider: lambda _around: stage.driver})
+
+
+def stored(stage: Stage) -> str | None:
+    accepted = stage.engine.stacks["app"].accepted
+    assert accepted is not None
+    return accepted.expires_at
+
+
+@pytest.mark.parametrize(("deadline", "base"), [(7200, 7200), (None, 0), (-3600, 0)])
+async def test_extend_counts_from_the_deadline_or_from_now(deadline: int | None, base: int, stage: Stage) -> None:
+    world = await cloud(stage, deadline=deadline)
+    report = await ttl.extend(world, APP, 600)
+    moved = datetime.fromisoformat(report.expires_at or "") - world.clock.now()
+    assert timedelta(seconds=base + 595) < moved < timedelta(seconds=base + 605)
+    assert stored(stage) == report.expires_at
+    assert report.keeper is not None
+    assert stage.engine.mutations == [], "no machine was touched"
+    assert [call for call, _ in stage.engine.calls] == ["repair", "preview", "up"]
+
+
+async def test_cancel_and_show(stage: Stage) -> None:
+    world = await cloud(stage)
+    assert ttl.show(world, APP).expires_at == stored(stage)
+    report = await ttl.cancel(world, APP)
+    assert (report.expires_at, report.keeper, stored(stage)) == (None, None, None)
+    assert ttl.show(world, APP).keeper is None
+
+
+async def test_keeping_sets_it_from_now(stage: Stage) -> None:
+    world = await cloud(stage, deadline=3600 * 8)
+    report = await ttl.set_in(world, APP, 1800)
+    left = datetime.fromisoformat(report.expires_at or "") - world.clock.now()
+    assert left <= timedelta(seconds=1800)
+
+
+async def test_where_nobody_keeps_it_there_is_none(stage: Stage) -> None:
+    await stage.up()
+    for work in (ttl.cancel(stage.world, APP), ttl.extend(stage.world, APP, 60)):
+        with pytest.raises(UsageError, match="stands until `down`"):
+            await work
+    with pytest.raises(UsageError, match="no cluster"):
+        ttl.show(stage.world, ClusterName("other"))
+
+
+async def test_other_changes_are_not_made_by_the_way(stage: Stage) -> None:
+    world = await cloud(stage)
+    before = stored(stage)
+    del stage.engine.machines[next(key for key in stage.engine.machines if key[1] == "n1")]
+    with pytest.raises(UsageError, match="create n1"):
+        await ttl.extend(world, APP, 600)
+    assert stored(stage) == before
+    assert stage.engine.mutations == []
+
+
+async def test_timers_in_the_machines_move_too(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ttl, "power_off_script", lambda at: f"echo {at} > $HOME/timer\n")
+    world = await cloud(stage, "aws")
+    stack = stage.engine.stacks["app"]
+    stack.hosts["n1"] = replace(stack.hosts["n1"], running=False)
+    monkeypatch.setattr(stage.engine, "up", _nothing)
+    report = await ttl.extend(world, APP, 600)
+    assert report.silent == ("n1",)
+
+
+async def _nothing(*_args: object) -> None:
+    return None
