@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from provisioner.cli import cluster_cmds, engine_cmds, file_cmds, image_cmds, look_cmds
+from provisioner.cli import cluster_cmds, engine_cmds, file_cmds, image_cmds, look_cmds, plugin_cmds
 from provisioner.cli.quick import QuickCommand, QuickGroup
 
 CLUSTERS = "Clusters"
@@ -175,5 +175,8 @@ def _add_machine(app: typer.Typer) -> None:
     _add(engine, "status", engine_cmds.engine_status, "Commands", "sealer-cloud engine status -o json")
     _add(app, "doctor", engine_cmds.doctor, MACHINE, "sealer-cloud doctor")
     app.add_typer(engine, name="engine", rich_help_panel=MACHINE)
+    plugin = _make("Plugins of the engine that have to be built.")
+    _add(plugin, "install", plugin_cmds.plugin_install, "Commands", "sealer-cloud plugin install alicloud")
+    app.add_typer(plugin, name="plugin", rich_help_panel=MACHINE)
     _add(app, "completion", file_cmds.completion, MACHINE, "source <(sealer-cloud completion bash)")
     _add(app, "version", file_cmds.version, MACHINE, "sealer-cloud version")

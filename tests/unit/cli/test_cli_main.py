@@ -45,7 +45,7 @@ def test_every_verb_of_this_order_is_there() -> None:
     paths = {" ".join(path) for path, _ in COMMANDS}
     wanted = "up plan preview down destroy status list ls ssh exec validate doctor completion version"
     images = {f"image {verb}" for verb in ("build", "ls", "list", "inspect", "rm")}
-    assert paths == {*wanted.split(), *images, "engine install", "engine status"}
+    assert paths == {*wanted.split(), *images, "engine install", "engine status", "plugin install"}
 
 
 @pytest.mark.parametrize(("path", "command"), COMMANDS, ids=[" ".join(p) for p, _ in COMMANDS])
