@@ -1,0 +1,180 @@
+"""A small client for the ECS and VPC APIs: signed HTTPS, paging, retries under one deadline.
+
+The vendor's own client trusts only the certificates that it brings, so it cannot follow `SSL_CERT_FILE`.
+"""
+
+from __future__ import annotations
+
+import http.client
+import random
+import ssl
+import time
+import urllib.error
+import urllib.request
+import uuid
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+from drivers.alicloud.codes import Kind, kind_of, to_error
+from drivers.alicloud.wire import Keys, Params, Stamp, clean, items, read_answer, to_query
+from provisioner.errors import ProviderError
+
+REQUEST_SECONDS = 30.0
+UNREACHABLE_SECONDS = 30.0
+"""How long a service that does not answer at all is tried."""
+BUSY_SECONDS = 150.0
+"""How long one that answers "later" is tried: longer than the minute that throttling may last."""
+FIRST_PAUSE, LONGEST_PAUSE = 0.5, 15.0
+PAGE_SIZE = {"ecs": 100, "vpc": 50}
+MOST_PAGES = 1000
+MOST_BYTES = 64 << 20
+
+_CENTRAL_ONLY = frozenset({"cn-hangzhou", "cn-shanghai", "cn-qingdao", "cn-beijing", "cn-shenzhen", "us-west-1"})
+"""Regions whose ECS has answered at the central name since before regional names existed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoints:
+    """Where the services are: `host:port` by product, from the SDKs' own variables; else the usual regional hosts."""
+
+    own: Mapping[str, str] = field(default_factory=dict)
+
+    def host(self, product: str, region: str) -> str:
+        """`host` or `host:port` of a product in a region."""
+        if self.own.get(product):
+            return self.own[product]
+        if product == "ecs" and region in _CENTRAL_ONLY:
+            return "ecs.aliyuncs.com"
+        return f"{product}.{region}.aliyuncs.com"
+
+
+Send = Callable[[str, str, bytes], tuple[int, bytes]]
+"""Host, query, body → status and answer. Raises OSError when there was no answer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Waits:
+    """Time and chance, as parameters."""
+
+    monotonic: Callable[[], float] = time.monotonic
+    sleep: Callable[[float], None] = time.sleep
+    chance: Callable[[], float] = random.random
+    now: Callable[[], datetime] = lambda: datetime.now(UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class Api:
+    """Calls that only read or delete: so each may be sent again. `keys` is asked before each call."""
+
+    keys: Callable[[], Keys]
+    endpoints: Endpoints
+    send: Send
+    waits: Waits = Waits()
+
+    def call(self, product: str, action: str, region: str, params: Params | None = None) -> dict[str, Any]:
+        """One call's answer.
+
+        Raises AccessError, CapacityError or ProviderError (evidence: the service's code); ProviderError when nobody
+        answers. Texts carry no address with a query, no key and no signature.
+        """
+        host = self.endpoints.host(product, region)
+        every = {"RegionId": region, **(params or {})}
+        start, pause = self.waits.monotonic(), FIRST_PAUSE
+        while True:
+            status, answer = self._once(product, action, host, every)
+            code = str(answer.get("Code") or ("" if status < http.client.BAD_REQUEST else f"HTTP{status}"))
+            if status and status < http.client.BAD_REQUEST:
+                return answer
+            busy = status >= http.client.INTERNAL_SERVER_ERROR or kind_of(code) is Kind.AGAIN
+            limit = BUSY_SECONDS if busy else UNREACHABLE_SECONDS
+            if (status and not busy) or self.waits.monotonic() - start + pause > limit:
+                raise self._failure(action, host, status, code, answer)
+            self.waits.sleep(pause * self.waits.chance())
+            pause = min(pause * 2, LONGEST_PAUSE)
+
+    def _once(self, product: str, action: str, host: str, params: Params) -> tuple[int, dict[str, Any]]:
+        """Status and answer; status 0 where nobody answered."""
+        query, body = to_query(action, product, params, self.keys(), Stamp(self.waits.now(), uuid.uuid4().hex))
+        try:
+            status, raw = self.send(host, query, body)
+        except (OSError, http.client.HTTPException) as error:
+            return 0, {"Message": _why(error)}
+        return status, read_answer(raw)
+
+    def _failure(self, action: str, host: str, status: int, code: str, answer: Mapping[str, Any]) -> Exception:
+        message = clean(str(answer.get("Message") or ""))
+        if status:
+            return to_error(action, code, message)
+        hint = "check the network, the proxy settings and ALIBABA_CLOUD_ENDPOINT_ECS/_VPC"
+        return ProviderError(f"alicloud at {host} does not answer: {message}", hint=hint)
+
+    def pages(self, product: str, action: str, region: str, path: tuple[str, str], params: Params) -> Iterator[Any]:
+        """All rows of a listing, whatever its paging: by number, or by token where the answer has one."""
+        more: dict[str, object] = {"PageNumber": 1, "PageSize": PAGE_SIZE[product]}
+        seen = 0
+        for number in range(1, MOST_PAGES):
+            answer = self.call(product, action, region, {**params, **more})
+            rows = items(answer, *path)
+            yield from rows
+            seen += len(rows)
+            if not rows or seen >= int(answer.get("TotalCount") or 0):
+                return
+            more["PageNumber"] = number + 1
+
+    def tokens(self, action: str, region: str, path: tuple[str, str], params: Params) -> Iterator[Any]:
+        """All rows of a listing of ECS that pages by `NextToken`."""
+        more: dict[str, object] = {"MaxResults": 100}
+        for _ in range(MOST_PAGES):
+            answer = self.call("ecs", action, region, {**params, **more})
+            yield from items(answer, *path)
+            if not answer.get("NextToken"):
+                return
+            more["NextToken"] = answer["NextToken"]
+
+
+def _why(error: Exception) -> str:
+    """Why there was no answer, without the request."""
+    reason = error.reason if isinstance(error, urllib.error.URLError) else error
+    if isinstance(reason, ssl.SSLCertVerificationError):
+        return f"its certificate is not trusted ({reason.verify_message}); SSL_CERT_FILE names other authorities"
+    if isinstance(reason, TimeoutError):
+        return "no answer in time"
+    return reason.strerror or type(reason).__name__ if isinstance(reason, OSError) else type(error).__name__
+
+
+def https(environ: Mapping[str, str]) -> Send:
+    """The real transport: TLS by `SSL_CERT_FILE` (else the system's authorities), proxies by the usual variables."""
+    opener: list[urllib.request.OpenerDirector] = []
+
+    def send(host: str, query: str, body: bytes) -> tuple[int, bytes]:
+        if not opener:
+            context = ssl.create_default_context(cafile=environ.get("SSL_CERT_FILE") or None)
+            proxies = urllib.request.ProxyHandler(_proxies(environ, host))
+            opener.append(urllib.request.build_opener(proxies, urllib.request.HTTPSHandler(context=context)))
+        request = urllib.request.Request(f"https://{host}/?{query}", data=body, method="POST")
+        request.add_header("Content-Type", "application/x-www-form-urlencoded")
+        try:
+            with opener[0].open(request, timeout=REQUEST_SECONDS) as answer:
+                return answer.status, answer.read(MOST_BYTES)
+        except urllib.error.HTTPError as error:
+            return error.code, error.read(MOST_BYTES)
+
+    return send
+
+
+def proxy_of(environ: Mapping[str, str]) -> str:
+    """The proxy for HTTPS that the environment names, or nothing."""
+    return environ.get("https_proxy") or environ.get("HTTPS_PROXY") or ""
+
+
+def passes_by(environ: Mapping[str, str], host: str) -> bool:
+    """True where no proxy stands between us and `host`."""
+    skipped = environ.get("no_proxy") or environ.get("NO_PROXY") or ""
+    return bool(urllib.request.proxy_bypass_environment(host, {"no": skipped}))  # type: ignore[attr-defined]
+
+
+def _proxies(environ: Mapping[str, str], host: str) -> dict[str, str]:
+    proxy = proxy_of(environ)
+    return {"https": proxy} if proxy and not passes_by(environ, host) else {}

@@ -1,0 +1,222 @@
+"""The provider alicloud behind the seam that every provider keeps."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from datetime import timedelta
+from pathlib import Path
+from typing import TypeVar, cast
+
+from drivers.alicloud import credentials, sweep
+from drivers.alicloud.api import Api, Send, Waits, https
+from drivers.alicloud.codes import Kind, error_kind
+from drivers.alicloud.diagnose import diagnose
+from drivers.alicloud.placing import Ask, place
+from drivers.alicloud.policy import policy
+from drivers.alicloud.spec import AlicloudSpec, operator_cidr, parse_spec
+from drivers.alicloud.wire import items
+from provisioner.errors import PreconditionError, ProviderError, SealerError, UsageError
+from provisioner.model.accepted import Accepted
+from provisioner.model.driver import (
+    Check,
+    Choice,
+    EngineNeeds,
+    FoundCluster,
+    Marks,
+    OutputSink,
+    Refused,
+    Surroundings,
+    Survey,
+)
+from provisioner.model.ids import ClusterId, ClusterName
+
+PLUGIN_VERSION = "3.105.0"
+PLUGIN_VARIABLE = "SEALER_CLOUD_PLUGIN_ALICLOUD_DIR"
+PLUGIN_FILE = "pulumi-resource-alicloud"
+FALLBACK_REGION = "cn-hangzhou"
+"""Only for calls that are the same everywhere, where nobody named a region."""
+SHORT_LIFE = timedelta(minutes=30)
+_T = TypeVar("_T")
+
+
+def _guarded(look: Callable[[], _T]) -> _T | None:
+    """What a look finds, None where it is refused: for facts that are good to know and no more."""
+    try:
+        return look()
+    except SealerError:
+        return None
+
+
+class AlicloudDriver:
+    """Machines of Alibaba Cloud; `send` and `waits` are the real ones but in tests."""
+
+    name = "alicloud"
+
+    def __init__(self, around: Surroundings, send: Send | None = None, waits: Waits | None = None) -> None:
+        self._around = around
+        self._keys = credentials.resolver(around.environ)
+        self._api = Api(
+            self._keys, credentials.endpoints_of(around.environ), send or https(around.environ), waits or Waits()
+        )
+        self._seen: str | None = None
+        """The region of the request that this driver was last asked about."""
+
+    def region(self) -> str | None:
+        """The region that the variables name."""
+        return credentials.region_of(self._around.environ)
+
+    def needs(self) -> EngineNeeds:
+        """The plugin's folder, and the same key, endpoints and authorities that our own calls use."""
+        folder = self._plugin()
+        environ = credentials.plugin_environ(self._around.environ, self._keys(), self._seen or self.region())
+        return EngineNeeds(environ, {self.name: folder})
+
+    def _plugin(self) -> Path:
+        said = self._around.environ.get(PLUGIN_VARIABLE)
+        folder = Path(said) if said else self._around.cache_dir / "plugins" / f"{self.name}-{PLUGIN_VERSION}"
+        if (folder / PLUGIN_FILE).is_file():
+            return folder
+        where = f"${PLUGIN_VARIABLE}" if said else "the cache"
+        raise PreconditionError(
+            f"the engine's plugin for alicloud {PLUGIN_VERSION} is not in {where}",
+            hint=f"run `make setup-clouds`, or set {PLUGIN_VARIABLE} to the folder of {PLUGIN_FILE}",
+        )
+
+    def choose(
+        self, accepted: Accepted, cid: ClusterId | None, refused: tuple[Refused, ...] = (), *, standing: frozenset[str]
+    ) -> Choice:
+        """Zones, types, disks, image; no call at all where every host stands."""
+        del cid
+        region = self._region(accepted)
+        operator = operator_cidr(self._around.environ)
+        ask = Ask(accepted, region, operator, refused, standing, self._around.now(), lambda: self.account(region))
+        choice = place(self._api, ask)
+        words = credentials.warnings(self._around.environ)
+        return Choice(choice.placement, choice.offers, (*choice.notes, *words))
+
+    def _region(self, accepted: Accepted) -> str:
+        region = accepted.region or self.region()
+        if region is None:
+            raise UsageError("no region is named", hint=f"use --region, or set {credentials.REGIONS[0]}")
+        self._seen = region
+        return region
+
+    def orphans(self, cid: ClusterId, known: frozenset[str]) -> Mapping[str, str]:
+        """Machines by tag that the state does not know."""
+        return sweep.orphans(self._account(), cid, known)
+
+    def strangers(self, cid: ClusterId) -> tuple[str, ...]:
+        """Machines in the cluster's own network that are not of it, one line each: they keep the network from going."""
+        account = self._account()
+        found = [t for r in account.regions() for t in account.strangers(r, account.ours(r, cid), cid)]
+        return tuple(str(thing) for thing in found)
+
+    def survey(self, regions: tuple[str, ...] = ()) -> Survey:
+        """Everything with our tags."""
+        return sweep.survey(sweep.Account(self._api, regions[0] if regions else self._home(), regions))
+
+    def permissions(self) -> str:
+        """A RAM policy of exactly the calls that the driver and the plugin make."""
+        return policy()
+
+    def diagnose(self, region: str, machine_id: str) -> tuple[str, ...]:
+        """Status, security group, console."""
+        return diagnose(self._api, region, machine_id)
+
+    def parse_spec(self, accepted: Accepted) -> AlicloudSpec:
+        """The spec of a request whose placement was chosen."""
+        self._region(accepted)
+        return parse_spec(accepted, operator_cidr(self._around.environ))
+
+    def check(self, spec: object | None = None, *, standing: bool = False) -> tuple[Check, ...]:
+        """Credentials by one signed call, whose account it is, how long they last, the plugin."""
+        asked = spec if isinstance(spec, AlicloudSpec) else None
+        return (
+            self._check_signed(asked),
+            *self._check_account(asked, standing=standing),
+            *self._check_life(),
+            self._check_plugin(),
+        )
+
+    def _check_signed(self, spec: AlicloudSpec | None) -> Check:
+        """Before any refresh: a key that was deleted makes every resource look gone."""
+        region = spec.region if spec else self._home()
+        try:
+            answer = self._api.call("ecs", "DescribeRegions", region)
+        except ProviderError as error:
+            if error_kind(error) is not Kind.UNKNOWN_ACTION:
+                return Check("account", ok=False, detail=error.message, hint=error.hint)
+            return Check("account", ok=True, detail=f"{self._keys().source}, signed calls are taken")
+        except SealerError as error:
+            return Check("credentials", ok=False, detail=error.message, hint=error.hint)
+        names = {str(r.get("RegionId")) for r in items(answer, "Regions", "Region")}
+        if spec and names and region not in names:
+            return Check("region", ok=False, detail=f"this account has no region {region}", hint="use --region")
+        return Check("credentials", ok=True, detail=f"from {self._keys().source}")
+
+    def _check_account(self, spec: AlicloudSpec | None, *, standing: bool) -> tuple[Check, ...]:
+        if spec is None or not standing or spec.account is None:
+            return ()
+        now = _guarded(lambda: self.account(spec.region))
+        if now is None or now == spec.account:
+            return ()
+        detail = f"the cluster is in account {spec.account}, the credentials are of account {now}"
+        return (Check("account", ok=False, detail=detail, hint="use the credentials of the cluster's account"),)
+
+    def _check_life(self) -> tuple[Check, ...]:
+        ends = _guarded(lambda: self._keys().expires_at)
+        if ends is None or ends - self._around.now() >= SHORT_LIFE:
+            return ()
+        left = max(int((ends - self._around.now()).total_seconds() // 60), 0)
+        return (
+            Check(
+                "session",
+                ok=left > 0,
+                detail=f"the token ends in {left} min",
+                hint="get a fresh one: a run may take longer",
+            ),
+        )
+
+    def _check_plugin(self) -> Check:
+        try:
+            self._plugin()
+        except PreconditionError as error:
+            return Check("plugin", ok=False, detail=error.message, hint=error.hint)
+        return Check("plugin", ok=True, detail=f"{self.name} {PLUGIN_VERSION}")
+
+    def account(self, region: str) -> str | None:
+        """The account's id: by STS, or where only ECS and VPC can be reached, by the owner of a network. None: not known."""
+        own = self._api.endpoints.own
+        if "sts" in own or not own:
+            answer = _guarded(lambda: self._api.call("sts", "GetCallerIdentity", region)) or {}
+            return str(answer["AccountId"]) if answer.get("AccountId") else None
+        vpcs = _guarded(lambda: self._api.call("vpc", "DescribeVpcs", region, {"PageSize": 1})) or {}
+        return next((str(row["OwnerId"]) for row in items(vpcs, "Vpcs", "Vpc") if row.get("OwnerId")), None)
+
+    def declare(
+        self, spec: object, marks: Marks, intent: object, sink: OutputSink, adopt: Mapping[str, str]
+    ) -> list[object]:
+        """Declare network and machines inside a Pulumi program; one output per host."""
+        from drivers.alicloud.resources import declare
+        from pulumi_sealer import Intent
+
+        return list(declare(cast("AlicloudSpec", spec), marks, cast("Intent", intent), sink, adopt))
+
+    def _home(self) -> str:
+        return self._seen or self.region() or FALLBACK_REGION
+
+    def _account(self) -> sweep.Account:
+        """The account, looked at in the region of the request at hand; without one, everywhere."""
+        return sweep.Account(self._api, self._home(), (self._seen,) if self._seen else ())
+
+    def find(self, name: ClusterName | None) -> tuple[FoundCluster, ...]:
+        """Clusters by their tags, in all regions."""
+        return sweep.find(sweep.Account(self._api, self._home()), name)
+
+    def leftovers(self, cid: ClusterId) -> tuple[str, ...]:
+        """What is there of a cluster, and strangers in its network."""
+        return sweep.leftovers(self._account(), cid)
+
+    def sweep(self, cid: ClusterId) -> tuple[str, ...]:
+        """Remove all of a cluster by its tags."""
+        return sweep.sweep(self._account(), cid)

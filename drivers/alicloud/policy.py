@@ -1,0 +1,64 @@
+"""The least policy for this driver and for the plugin on its behalf, as RAM writes policies. Pure."""
+
+from __future__ import annotations
+
+import json
+
+READS = {
+    "ecs": (
+        "DescribeAccountAttributes",
+        "DescribeAvailableResource",
+        "DescribeDisks",
+        "DescribeImages",
+        "DescribeInstanceAttachmentAttributes",
+        "DescribeInstanceAttribute",
+        "DescribeInstanceMaintenanceAttributes",
+        "DescribeInstanceRamRole",
+        "DescribeInstanceTypes",
+        "DescribeInstances",
+        "DescribeNetworkInterfaces",
+        "DescribePrice",
+        "DescribeRegions",
+        "DescribeSecurityGroupAttribute",
+        "DescribeSecurityGroups",
+        "DescribeUserData",
+        "GetInstanceConsoleOutput",
+    ),
+    "vpc": (
+        "DescribeRouteTableList",
+        "DescribeVSwitchAttributes",
+        "DescribeVSwitches",
+        "DescribeVpcAttribute",
+        "DescribeVpcs",
+    ),
+}
+WRITES = {
+    "ecs": (
+        "AuthorizeSecurityGroup",
+        "CreateSecurityGroup",
+        "DeleteDisk",
+        "DeleteInstance",
+        "DeleteSecurityGroup",
+        "ModifyInstanceAutoReleaseTime",
+        "ModifySecurityGroupRule",
+        "RevokeSecurityGroup",
+        "RunInstances",
+        "StartInstance",
+        "TagResources",
+        "UntagResources",
+    ),
+    "vpc": ("CreateVSwitch", "CreateVpc", "DeleteVSwitch", "DeleteVpc", "TagResources", "UnTagResources"),
+}
+
+
+def policy() -> str:
+    """The policy document, JSON."""
+    statements = [
+        {
+            "Effect": "Allow",
+            "Action": [f"{product}:{a}" for product, names in actions.items() for a in names],
+            "Resource": "*",
+        }
+        for actions in (READS, WRITES)
+    ]
+    return json.dumps({"Version": "1", "Statement": statements}, indent=2)

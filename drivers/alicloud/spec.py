@@ -1,0 +1,261 @@
+"""What the alicloud driver makes of an accepted request and of what was chosen for it. Pure."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from ipaddress import IPv4Network, ip_network
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
+
+from drivers.alicloud.choose import SYSTEM_DISK
+from provisioner.errors import PreconditionError, UsageError
+from provisioner.model.accepted import Accepted, AcceptedPool
+
+DEFAULT_CIDR = "10.0.0.0/16"
+MIN_TTL = timedelta(minutes=30)
+"""The service releases no machine sooner than this after the call."""
+OPERATOR = "operator"
+OPERATOR_VARIABLE = "SEALER_CLOUD_OPERATOR_CIDR"
+ANYWHERE = "0.0.0.0/0"
+BANDWIDTH = 100
+"""Mbit/s that a public address may send at most; paid by what is sent."""
+MOST_USER_TAGS = 12
+"""A resource takes 20, and ours are up to 8."""
+_PORT = re.compile(r"(\d{1,5})(?:[-/](\d{1,5}))?")
+_HIGHEST_PORT = 65535
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Ingress(_Model):
+    """Who may reach a range of ports."""
+
+    first: int
+    last: int
+    protocol: str
+    cidr: str
+    operator: bool = False
+
+
+class Network(_Model):
+    """What the request says of the network; `vpc`, `subnets`, `shared` by id or name."""
+
+    cidr: str | None = None
+    vpc: str | None = None
+    subnets: tuple[str, ...] = ()
+    shared: str | None = None
+    public: Literal["all", "first", "none"] = "first"
+    ingress: tuple[Mapping[str, Any], ...] = ()
+
+    @field_validator("ingress", "subnets", mode="before")
+    @classmethod
+    def _listed(cls, value: object) -> object:
+        return () if value is None else value
+
+    @property
+    def exists(self) -> bool:
+        """True where the network is somebody else's: used, never changed or deleted."""
+        return bool(self.vpc or self.subnets or self.shared)
+
+
+class Subnet(_Model):
+    """A vSwitch: one that stands (`id`), or one to make."""
+
+    zone: str
+    id: str | None = None
+    cidr: str | None = None
+
+
+class Machine(_Model):
+    """One host as it will be bought; disks in GiB."""
+
+    name: str
+    pool: str
+    roles: tuple[str, ...]
+    zone: str
+    machine_type: str
+    system_disk: tuple[str, int]
+    data_disks: tuple[tuple[str, int], ...] = ()
+    spot: bool = False
+    price_limit: float | None = None
+    public: bool = False
+
+
+class AlicloudSpec(_Model):
+    """A whole cluster of this provider."""
+
+    cluster: str
+    region: str
+    vpc_id: str | None
+    cidr: str
+    subnets: tuple[Subnet, ...]
+    ingress: tuple[Ingress, ...]
+    machines: tuple[Machine, ...]
+    image_id: str
+    user: str
+    port: int
+    tags: Mapping[str, str]
+    expires_at: str | None
+    account: str | None = None
+
+
+def parse_network(accepted: Accepted) -> Network:
+    """The request's network. Raises UsageError naming the key that cannot be served."""
+    try:
+        network = Network.model_validate({k: v for k, v in accepted.network.items() if v is not None})
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(("network", *(str(part) for part in first["loc"])))
+        raise UsageError(f"{key}: {first['msg']}", hint="see docs/alicloud.md for the keys of a network") from error
+    if network.cidr is not None:
+        _cidr(network.cidr, "network.cidr")
+    if network.vpc and network.shared:
+        raise UsageError("network.vpc and network.shared name two networks", hint="keep one of them")
+    if network.public == "none" and not network.exists:
+        raise UsageError(
+            "network.public: none needs a network that stands: nobody could reach hosts in a new one",
+            hint="name network.vpc, network.subnets or network.shared, or write public: first",
+        )
+    return network
+
+
+def parse_ingress(network: Network, operator: str | None, ssh_port: int) -> tuple[Ingress, ...]:
+    """All rules for what comes in, SSH first. `operator` is the operator's own network, where it is known.
+
+    Raises UsageError for a rule that cannot be served; a rule from the operator is never opened to everybody but SSH's,
+    which takes keys alone.
+    """
+    ssh = Ingress(first=ssh_port, last=ssh_port, protocol="tcp", cidr=operator or ANYWHERE, operator=True)
+    found = [ssh, *(_rule(rule, f"network.ingress[{index}]", operator) for index, rule in enumerate(network.ingress))]
+    return tuple(dict.fromkeys(found))
+
+
+def _rule(rule: Mapping[str, Any], key: str, operator: str | None) -> Ingress:
+    unknown = sorted(set(rule) - {"port", "protocol", "from"})
+    if unknown:
+        raise UsageError(f"{key}.{unknown[0]} is not known", hint="a rule has port, protocol and from")
+    match = _PORT.fullmatch(str(rule.get("port", "")))
+    first = int(match[1]) if match else 0
+    last = int(match[2] or match[1]) if match else 0
+    if not 0 < first <= last <= _HIGHEST_PORT:
+        raise UsageError(f"{key}.port: {rule.get('port')!r} is no port", hint="write 6443 or 30000-32767")
+    protocol = str(rule.get("protocol") or "tcp").lower()
+    if protocol not in {"tcp", "udp"}:
+        raise UsageError(f"{key}.protocol: {protocol!r} is neither tcp nor udp")
+    source = str(rule.get("from") or OPERATOR)
+    if source != OPERATOR:
+        return Ingress(first=first, last=last, protocol=protocol, cidr=str(_cidr(source, f"{key}.from")))
+    if operator is None:
+        raise UsageError(
+            f"{key}: port {rule['port']} is for the operator, whose address is not known here",
+            hint=f"set {OPERATOR_VARIABLE} to your network (like 203.0.113.7/32), or write one after `from:`",
+        )
+    return Ingress(first=first, last=last, protocol=protocol, cidr=operator, operator=True)
+
+
+def _cidr(text: str, key: str) -> IPv4Network:
+    try:
+        network = ip_network(text)
+    except ValueError as error:
+        raise UsageError(f"{key}: {text!r} is no network", hint="write it like 10.0.0.0/16") from error
+    if not isinstance(network, IPv4Network):
+        raise UsageError(f"{key}: {text!r} is no IPv4 network")
+    return network
+
+
+def operator_cidr(environ: Mapping[str, str]) -> str | None:
+    """The operator's network as the variable gives it. Raises UsageError for what is none."""
+    text = environ.get(OPERATOR_VARIABLE)
+    if not text:
+        return None
+    return str(_cidr(text if "/" in text else f"{text}/32", f"${OPERATOR_VARIABLE}"))
+
+
+def check_request(accepted: Accepted) -> Network:
+    """What needs no look at the account: the sizes, deadline, network, tags. Raises UsageError (3) naming the key."""
+    network = parse_network(accepted)
+    if accepted.ttl is not None and timedelta(seconds=accepted.ttl) < MIN_TTL:
+        raise UsageError(
+            "ttl: alicloud releases machines after 30 minutes at the earliest", hint="write ttl: 30m or more"
+        )
+    if accepted.machines:
+        raise UsageError("provider alicloud makes its machines", hint="hosts with addresses are for provider baremetal")
+    if len(accepted.tags) > MOST_USER_TAGS:
+        raise UsageError(f"tags: {len(accepted.tags)} are too many, {MOST_USER_TAGS} at most")
+    for key in accepted.tags:
+        if key.startswith(("acs:", "aliyun", "sealer-cloud:")) or not key:
+            raise UsageError(
+                f"tags: {key!r} is a name that is kept for others",
+                hint="do not begin it with acs:, aliyun or sealer-cloud:",
+            )
+    if accepted.ssh is not None and accepted.ssh.private_key_file:
+        raise UsageError(
+            "ssh.privateKeyFile is for machines that exist", hint="leave it out: a key is made for this cluster"
+        )
+    return network
+
+
+def auto_release(expires_at: str) -> str:
+    """The deadline as the service takes it: whole minutes, never before the deadline itself."""
+    at = datetime.fromisoformat(expires_at).astimezone(UTC)
+    up = at if not at.second else at + timedelta(seconds=60 - at.second)
+    return f"{up:%Y-%m-%dT%H:%M}:00Z"
+
+
+def parse_spec(accepted: Accepted, operator: str | None) -> AlicloudSpec:
+    """The spec of a request whose placement was chosen. Raises UsageError; PreconditionError (12) without a placement."""
+    network = check_request(accepted)
+    placement = accepted.placement
+    chosen: Any = placement.get("hosts")
+    if not isinstance(chosen, Mapping) or any(h.name not in chosen for h in accepted.hosts):
+        raise PreconditionError("no machines were chosen for this request yet", hint="run `sealer-cloud up` again")
+    pools = {pool.name: pool for pool in accepted.pools}
+    made: Any = placement.get("network") or {}
+    ssh = accepted.ssh
+    return AlicloudSpec(
+        cluster=accepted.cluster,
+        region=str(placement["region"]),
+        vpc_id=made.get("vpcId"),
+        cidr=str(made.get("cidr") or network.cidr or DEFAULT_CIDR),
+        subnets=tuple(Subnet(zone=zone, **entry) for zone, entry in (made.get("subnets") or {}).items()),
+        ingress=parse_ingress(network, operator, ssh.port if ssh else 22),
+        machines=tuple(
+            _machine(
+                h.name,
+                h.roles,
+                pools[h.pool],
+                chosen[h.name],
+                public=network.public == "all" or (network.public == "first" and not index),
+            )
+            for index, h in enumerate(accepted.hosts)
+        ),
+        image_id=str(placement["imageId"]),
+        user=ssh.user if ssh else str(placement.get("imageUser") or "root"),
+        port=ssh.port if ssh else 22,
+        tags=dict(accepted.tags),
+        expires_at=accepted.expires_at,
+        account=str(placement["account"]) if placement.get("account") else None,
+    )
+
+
+def _machine(
+    name: str, roles: tuple[str, ...], pool: AcceptedPool, chosen: Mapping[str, Any], *, public: bool
+) -> Machine:
+    limit = chosen.get("priceLimit")
+    return Machine(
+        name=name,
+        pool=pool.name,
+        roles=roles,
+        zone=str(chosen["zone"]),
+        machine_type=str(chosen["type"]),
+        system_disk=(str(chosen["systemDisk"]), pool.system_disk or SYSTEM_DISK),
+        data_disks=tuple((str(chosen.get("dataDisk") or chosen["systemDisk"]), size) for size in pool.data_disks),
+        spot=bool(chosen.get("spot")),
+        price_limit=float(limit) if limit is not None else None,
+        public=public,
+    )
