@@ -25,8 +25,9 @@ from provisioner.model.images import PinnedImage
 from provisioner.model.report import HostStatus, ListRow, StatusReport
 from provisioner.model.secret import Value
 from provisioner.settings import resolve_values
-from provisioner.transport.hostkeys import known_hosts_text
+from provisioner.transport.hostkeys import is_fingerprint, known_hosts_text, needs_matched_key
 from provisioner.transport.hostset import HostSet, open_hosts
+from provisioner.transport.sshwords import SshFiles, ssh_words
 from provisioner.world import ExecResult, World
 
 START = "scripts/start.sh"
@@ -120,7 +121,11 @@ async def exec_on(
 
 
 def ssh_argv(world: World, name: ClusterName, host: str) -> list[str]:
-    """The system's ssh with our pinned host key and the login key; both are written 0600 beside the state."""
+    """The system's ssh with pinned host keys and the login key, written 0600 beside the state, or the machine's own key.
+
+    Raises UsageError (3) for an unknown host, PreconditionError (12) without ssh, HostError (7) where a key that is pinned
+    by its fingerprint cannot be looked up.
+    """
     stored, _, cid = require_cluster(world, name)
     inventory = stored.inventory or Inventory(name, cid, ())
     machine = _chosen(inventory, (host,))[0]
@@ -129,36 +134,37 @@ def ssh_argv(world: World, name: ClusterName, host: str) -> list[str]:
         raise PreconditionError("there is no ssh on this machine", hint="apt-get install openssh-client")
     keys = asyncio.run(require_keys(world, name))
     folder = private_folder(cluster_folder(world.settings, name) / "ssh")
-    identity, known = folder / "id_ed25519", folder / "known_hosts"
-    _write_if_new(identity, keys.login_private.reveal())
-    _write_if_new(known, known_hosts_text(inventory.hosts))
-    options = {
-        "IdentityFile": _quoted(identity),
-        "UserKnownHostsFile": _quoted(known),
-        "GlobalKnownHostsFile": "/dev/null",
-        "StrictHostKeyChecking": "yes",
-        "IdentitiesOnly": "yes",
-        "IdentityAgent": "none",
-        "ForwardAgent": "no",
-        "LogLevel": "ERROR",
-    }
-    words = [word for key, value in options.items() for word in ("-o", f"{key}={value}")]
-    target = machine.ssh
-    return [
-        program,
-        "-F",
-        "none",
-        "-p",
-        str(target.port),
-        *words,
-        f"{target.user}@{target.host}",
-    ]
+    login = folder / "id_ed25519"
+    _write_if_new(login, keys.login_private.reveal())
+    identity = _own_key(machine.identity, login)
+    way = _own_key(machine.jump.identity, identity) if machine.jump else identity
+    return ssh_words(program, machine, SshFiles(identity, way, _pinned(world, inventory, machine, keys, folder)))
 
 
-def _quoted(path: Path) -> str:
-    """The path as an option of ssh holds it: quoted, and a percent sign would begin one of its tokens."""
-    escaped = str(path).replace("%", "%%").replace("\\", "\\\\").replace('"', '\\"')
-    return f'"{escaped}"'
+def _own_key(path: str | None, otherwise: Path) -> Path:
+    return otherwise if path is None else Path(path).expanduser()
+
+
+def _pinned(world: World, inventory: Inventory, machine: InventoryHost, keys: ClusterKeys, folder: Path) -> Path:
+    """The file of pinned keys. `ssh` knows no fingerprints: where there is only one, our own connection tells the key."""
+    known, hosts = folder / "known_hosts", inventory.hosts
+    way = machine.jump
+    if way is not None and all(is_fingerprint(key) for key in way.host_keys):
+        raise UsageError(
+            f"`ssh` cannot pin {way.target.host}, the way to {machine.name}, by a fingerprint alone",
+            hint="give its public key under hostKeys, or a knownHostsFile; `sealer-cloud exec` works as it is",
+        )
+    if needs_matched_key(machine):
+        known = folder / f"known_hosts.{machine.name}"
+        hosts = (replace(machine, host_keys=(asyncio.run(_shown_key(world, machine, keys)),)),)
+    _write_if_new(known, known_hosts_text(hosts))
+    return known
+
+
+async def _shown_key(world: World, machine: InventoryHost, keys: ClusterKeys) -> str:
+    link = await world.connect(machine, keys)
+    await link.close()
+    return link.host_key
 
 
 def _write_if_new(path: Path, text: str) -> None:

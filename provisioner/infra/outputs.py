@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from provisioner.errors import PreconditionError, ProviderError
-from provisioner.model.hosts import ClusterKeys, InventoryHost, SshTarget, StackOutputs
+from provisioner.model.hosts import ClusterKeys, InventoryHost, Jump, SshTarget, StackOutputs
 from provisioner.model.ids import ClusterId, HostName
 from provisioner.model.secret import Secret
 
@@ -63,9 +63,10 @@ def keys_to_json(keys: ClusterKeys) -> dict[str, str]:
 
 
 def host_from(raw: Mapping[str, Any]) -> InventoryHost:
-    """One host as drivers export it: name, address, roles, ssh, hostKeys, machineId, running."""
+    """One host as drivers export it: name, address, roles, ssh, hostKeys, machineId, running; jump and identity, or not."""
     try:
         ssh = raw.get("ssh") or {}
+        identity = raw.get("identity")
         return InventoryHost(
             name=HostName(str(raw["name"])),
             roles=tuple(str(r) for r in raw.get("roles") or ()),
@@ -74,9 +75,19 @@ def host_from(raw: Mapping[str, Any]) -> InventoryHost:
             host_keys=tuple(str(k) for k in raw.get("hostKeys") or ()),
             machine_id=str(raw["machineId"]),
             running=raw["running"] if isinstance(raw.get("running"), bool) else None,
+            jump=_jump_from(raw.get("jump")),
+            identity=str(identity) if identity else None,
         )
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise PreconditionError(f"a host in the stack's outputs cannot be read: {error!r}") from error
+
+
+def _jump_from(raw: Mapping[str, Any] | None) -> Jump | None:
+    if not raw:
+        return None
+    target = SshTarget(str(raw["host"]), int(raw.get("port") or 22), str(raw.get("user") or "root"))
+    identity = raw.get("identity")
+    return Jump(target, tuple(str(k) for k in raw.get("hostKeys") or ()), str(identity) if identity else None)
 
 
 def hosts_from_export(raw: object) -> tuple[InventoryHost, ...]:

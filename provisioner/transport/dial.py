@@ -207,7 +207,7 @@ async def close_quietly(connection: asyncssh.SSHClientConnection) -> None:
 def read_identity(path: Path) -> asyncssh.SSHKey:
     """A person's private key. Raises AccessError (5): not there, no key, or locked by a passphrase."""
     try:
-        return asyncssh.import_private_key(path.read_bytes())
+        return asyncssh.import_private_key(path.expanduser().read_bytes())
     except OSError as error:
         raise AccessError(f"the private key {path} cannot be read: {error.strerror}", hint="check the path") from error
     except (asyncssh.KeyImportError, asyncssh.KeyEncryptionError) as error:

@@ -38,7 +38,7 @@ def pins_from_known_hosts(path: Path, host: str, port: int = SSH_PORT) -> tuple[
 
 def _read(path: Path) -> asyncssh.SSHKnownHosts:
     try:
-        with path.open("rb") as file:
+        with path.expanduser().open("rb") as file:
             raw = file.read(LIMIT + 1)
         if len(raw) > LIMIT:
             raise UsageError(f"{path} is larger than 16 MiB: that is no known_hosts file")

@@ -5,11 +5,14 @@ from __future__ import annotations
 import asyncio
 import shutil
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from provisioner import pipeline
+from provisioner.errors import UsageError
+from provisioner.model.hosts import Jump, SshTarget
 from provisioner.model.ids import ClusterName
 
 from .conftest import Stage
@@ -34,3 +37,51 @@ def test_ssh_finds_key_and_pinned_hosts_below_a_folder_of_any_name(
     identity = told["identityfile"].replace("%%", "%")  # shown before its tokens are read
     assert identity == str(folder / "id_ed25519")
     assert told["stricthostkeychecking"] in {"true", "yes"}
+
+
+KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIPJ0gqsBbn2pWHqG4lvXvPMpRvRWE2P3ijCHyLjhYKfY"  # the fakes' own
+PRINT = "SHA256:" + "a" * 43
+
+
+def told(stage: Stage, monkeypatch: pytest.MonkeyPatch, **changes: object) -> list[str]:
+    """The words for m1, where the state says other things of it."""
+    monkeypatch.setattr("shutil.which", lambda _name, **_: "/usr/bin/ssh")
+    stored = stage.world.engine.stored(ClusterName("app"))
+    assert stored is not None
+    assert stored.inventory is not None
+    hosts = tuple(
+        replace(h, **changes) if h.name == "m1" else replace(h, host_keys=(KEY,)) for h in stored.inventory.hosts
+    )
+    other = replace(stored, inventory=replace(stored.inventory, hosts=hosts))
+    monkeypatch.setattr(stage.world.engine, "stored", lambda _name: other)
+    return pipeline.ssh_argv(stage.world, ClusterName("app"), "m1")
+
+
+def test_a_fingerprint_becomes_the_key_that_our_own_connection_saw(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stage = Stage(tmp_path)
+    try:
+        asyncio.run(stage.up())
+        words = told(stage, monkeypatch, host_keys=(PRINT,), identity=str(tmp_path / "mine"))
+    finally:
+        for host in stage.hosts.values():
+            host.end_processes()
+    known = stage.world.settings.state_dir / "clusters" / "app" / "ssh" / "known_hosts.m1"
+    assert f'UserKnownHostsFile="{known}"' in words
+    assert known.read_text().split()[1:] == KEY.split()
+    assert f'IdentityFile="{tmp_path / "mine"}"' in words
+
+
+def test_a_way_that_ssh_cannot_pin_is_refused_by_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    stage = Stage(tmp_path)
+    try:
+        asyncio.run(stage.up())
+        with pytest.raises(UsageError, match="cannot pin bastion, the way to m1, by a fingerprint") as caught:
+            told(stage, monkeypatch, host_keys=(KEY,), jump=Jump(SshTarget("bastion"), (PRINT,)))
+        assert caught.value.hint
+        words = told(stage, monkeypatch, host_keys=(KEY,), jump=Jump(SshTarget("bastion"), (PRINT, KEY)))
+    finally:
+        for host in stage.hosts.values():
+            host.end_processes()
+    assert "bastion" in next(word for word in words if word.startswith("ProxyCommand="))
