@@ -14,10 +14,22 @@ def _local(_around: Surroundings) -> Driver:
     return LocalDriver()
 
 
-DRIVERS: DriverRegistry = MappingProxyType({"local": _local})
+def _baremetal(around: Surroundings) -> Driver:
+    from drivers.baremetal.driver import BaremetalDriver
+
+    return BaremetalDriver(around)
+
+
+def _alicloud(around: Surroundings) -> Driver:
+    from drivers.alicloud.driver import AlicloudDriver
+
+    return AlicloudDriver(around)
+
+
+DRIVERS: DriverRegistry = MappingProxyType({"local": _local, "baremetal": _baremetal, "alicloud": _alicloud})
 """Every driver that is built, by the name that `--provider` takes."""
 
-PLANNED = ("alicloud", "aws", "baremetal")
+PLANNED = ("aws",)
 """Providers that the formats know and that no driver serves yet."""
 
 

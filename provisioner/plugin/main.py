@@ -10,6 +10,7 @@ import grpc
 
 from provisioner.errors import SealerError
 from provisioner.model.wire import to_wire
+from provisioner.plugin.baremetal import BaremetalKind
 from provisioner.plugin.gate import Gate
 from provisioner.plugin.host import HostKind
 from provisioner.plugin.hostidentity import HostIdentityKind
@@ -65,6 +66,7 @@ def serve(machines: Callable[[], Machines]) -> None:
         IntentKind(),
         NetworkKind(machines),
         HostKind(machines),
+        BaremetalKind(),
         HostKeyKind(),
         HostIdentityKind(establish_by_ssh(lambda: gate.closed), diagnose_by_driver),
     )

@@ -109,15 +109,28 @@ def seconds(value: Property) -> str | None:
     return None if good else f"must be whole seconds, 1 to {HOUR}"
 
 
-def jump(value: Property) -> str | None:
-    """A host to connect through: {host, port, user, hostKeys}."""
+def ssh_target(value: Property) -> str | None:
+    """Where a machine is entered: {host, port, user}."""
     if not isinstance(value, dict):
         return "must be an object"
+    lacks = [k for k, bad in (("host", filled), ("port", port), ("user", filled)) if _wrong(bad, value.get(k))]
+    return f"needs {', '.join(lacks)}" if lacks else None
+
+
+def pins(value: Property) -> str | None:
+    """What a machine is known by: public keys and fingerprints."""
+    good = isinstance(value, list) and value and all(isinstance(pin, str | Unknown) and pin != "" for pin in value)
+    return None if good else "must be a list of public keys or fingerprints (SHA256:…)"
+
+
+def jump(value: Property) -> str | None:
+    """A host to connect through: {host, port, user, hostKeys}."""
+    wrong = ssh_target(value)
+    if wrong or not isinstance(value, dict):
+        return wrong
     keys = value.get("hostKeys")
     known = isinstance(keys, list) and keys  # what is inside and not known yet, the run will check again
-    lacks = [k for k, bad in (("host", filled), ("port", port), ("user", filled)) if _wrong(bad, value.get(k))]
-    lacks += [] if known or isinstance(keys, Unknown) else ["hostKeys"]
-    return f"needs {', '.join(lacks)}" if lacks else None
+    return None if known or isinstance(keys, Unknown) else "needs hostKeys"
 
 
 def _wrong(problem: Problem, value: Property) -> bool:
