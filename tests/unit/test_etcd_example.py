@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import subprocess
+import threading
 from pathlib import Path
 
 import pytest
@@ -128,3 +129,31 @@ def test_fetching_replaces_no_folder_that_it_did_not_make(tmp_path: Path) -> Non
         fetched = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, check=False)
         assert (fetched.returncode, "no folder that this script made" in fetched.stderr) == (1, True)
     assert (tmp_path / "home" / "letters").read_text() == "dear"
+
+
+def test_cleaning_stops_etcd_and_leaves_the_data_alone(running: Rootfs) -> None:
+    running.data.mkdir()
+    (running.data / "member").write_text("precious")
+    process = subprocess.Popen([running.path / "bin" / "etcd", "60"])
+    (running.path / "pid").write_text(str(process.pid))
+    reaped = threading.Thread(target=process.wait)  # else it stays as a zombie, which still has its name
+    reaped.start()
+    done = running.run("scripts/clean.sh", phase="leave")
+    assert (done.returncode, done.stdout) == (0, "etcd is stopped\n"), done
+    reaped.join(10)
+    assert process.returncode is not None
+    assert not (running.path / "pid").exists()
+    assert (running.data / "member").read_text() == "precious"
+    assert running.run("scripts/clean.sh", phase="leave").returncode == 0
+
+
+def test_cleaning_leaves_a_stranger_with_our_pid_alone(rootfs: Rootfs) -> None:
+    process = subprocess.Popen(["sleep", "60"])
+    try:
+        (rootfs.path / "pid").write_text(str(process.pid))
+        assert rootfs.run("scripts/clean.sh", phase="leave").returncode == 0
+        assert process.poll() is None
+        assert not (rootfs.path / "pid").exists()
+    finally:
+        process.kill()
+        process.wait()
