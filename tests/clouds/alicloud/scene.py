@@ -1,0 +1,33 @@
+"""The product on the simulated cloud: its command, with folders and credentials of its own."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from tests.clouds.alicloud.sim.server import Simulator
+from tests.e2e.product import Product
+
+CLEAN = ("ALIBABA_CLOUD_", "ALICLOUD_", "CI")
+"""Variables of whoever runs the tests that must not reach the product."""
+
+
+def make_user(home: Path, simulator: Simulator, data: Path, cluster: str) -> Product:
+    """A user whose cloud is the simulator. The engine and the plugins are those of this machine."""
+    home.mkdir(parents=True, exist_ok=True)
+    blank = {key: "" for key in os.environ if key.startswith(CLEAN)}
+    extra = {
+        **blank, **simulator.env, "ALIBABA_CLOUD_REGION_ID": "cn-hangzhou", "XDG_DATA_HOME": str(data),
+        "SEALER_CLOUD_NAME": cluster,
+    }  # fmt: skip
+    return Product(home, extra, cluster=cluster)
+
+
+def up_words(cluster: str, masters: int = 1) -> tuple[str, ...]:
+    """The main job."""
+    return ("up", "app:v1", "-n", cluster, "--provider", "alicloud", "--masters", str(masters), "--yes")
+
+
+def down_words(cluster: str) -> tuple[str, ...]:
+    """Removing it."""
+    return ("down", cluster, "--provider", "alicloud", "--yes")

@@ -1,0 +1,153 @@
+"""The product's command on the simulated cloud, whose machines are real hosts: the whole way, and what can go wrong."""
+
+from __future__ import annotations
+
+import shutil
+import signal
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.clouds.alicloud.scene import down_words, make_user, up_words
+from tests.clouds.alicloud.sim.faults import Fault, key_deleted, no_stock, token_expired
+from tests.clouds.alicloud.sim.server import SECRET, Simulator
+from tests.e2e import tiny
+from tests.e2e.product import Product
+
+pytestmark = [pytest.mark.clouds, pytest.mark.hosts, pytest.mark.engine]
+
+QUIET_CALLS = 20
+"""What a run that changes nothing may ask of the cloud beyond what each machine costs."""
+CALLS_PER_MACHINE = 12
+PATIENCE = 300.0
+
+
+@pytest.fixture(scope="module")
+def image(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A data folder that holds app:v1."""
+    user = Product(tmp_path_factory.mktemp("image"))
+    tiny.build(user, "app:v1", tiny.BASIC, "ENV COLOUR=red", 'CMD echo "colour=$COLOUR" >>"$SEALER_OUTPUT"')
+    return user.home / "data"
+
+
+@pytest.fixture
+def user(tmp_path: Path, alicloud_hosts: Simulator, image: Path) -> Product:
+    """A user of the simulated cloud with real machines."""
+    return make_user(tmp_path / "user", alicloud_hosts, image, "web")
+
+
+def cloud(simulator: Simulator) -> dict[str, int]:
+    """What the account holds, but for what comes and goes with an instance."""
+    return {k: n for k, n in simulator.account.store.counts().items() if k not in {"disk", "card"}}
+
+
+def test_up_again_and_down(user: Product, alicloud_hosts: Simulator) -> None:
+    account = alicloud_hosts.account
+    first = user.ok(*up_words("web", 3), timeout=PATIENCE)
+    assert "colour = red" in first.out
+    assert cloud(alicloud_hosts) == {"vpc": 1, "vswitch": 1, "group": 1, "instance": 3}
+    assert account.mutations().count("RunInstances") == 3
+    assert [h["state"] for h in user.ok("status", "web", "-o", "json").json["hosts"]] == ["healthy"] * 3
+    tags = {frozenset(t.tags) for t in account.store.all("instance")}
+    assert all("sealer-cloud:cid" in keys for keys in tags), tags
+
+    start = len(account.log)
+    user.ok(*up_words("web", 3), timeout=PATIENCE)
+    assert account.mutations(start) == []
+    assert account.counts(start).total() <= QUIET_CALLS + 3 * CALLS_PER_MACHINE, account.counts(start)
+
+    secrets_in_clear(user, alicloud_hosts)
+    start = len(account.log)
+    user.ok("plan", "app:v1", "-n", "web", "--provider", "alicloud", "--masters", "2", timeout=PATIENCE)
+    assert account.mutations(start) == []
+
+    user.ok(*down_words("web"), timeout=PATIENCE)
+    assert account.store.counts() == {}
+    assert user.ok("list", "-o", "json").json["clusters"] == []
+
+
+def secrets_in_clear(user: Product, simulator: Simulator) -> None:
+    """Neither the cloud's key nor a private key nor a host's user-data stands in the backend's files."""
+    datas = [t["UserData"] for t in simulator.account.store.all("instance")]
+    assert datas
+    assert all(datas)
+    needles = [SECRET, "OPENSSH PRIVATE KEY", *(text[-200:] for text in datas)]
+    backend = user.state / "backend"
+    files = [p for p in backend.rglob("*") if p.is_file()]
+    assert files
+    for path in files:
+        text = path.read_bytes().decode(errors="replace")
+        assert not [needle[:20] for needle in needles if needle in text], path
+
+
+def test_next_zone_when_the_first_is_sold_out_at_the_last_moment(user: Product, alicloud_hosts: Simulator) -> None:
+    account = alicloud_hosts.account
+    account.faults.add(no_stock(ZoneId="cn-hangzhou-h"))
+    answer = user.ok(*up_words("web"), timeout=PATIENCE)
+    assert [t["ZoneId"] for t in account.store.all("instance")] == ["cn-hangzhou-i"]
+    assert "cn-hangzhou-h" in answer.out + answer.err, "what was tried is said"
+    account.faults.clear()
+    shutil.rmtree(user.home / "state")  # and now the state is lost: everything is found by its tags
+    user.ok(*down_words("web"), timeout=PATIENCE)
+    assert account.store.counts() == {}
+
+
+@pytest.mark.parametrize("action", ["CreateVpc", "RunInstances"])
+def test_killed_and_done_again_buys_nothing_twice(user: Product, alicloud_hosts: Simulator, action: str) -> None:
+    account = alicloud_hosts.account
+    process = user.start(*up_words("web", 2))
+    deadline = time.monotonic() + 120
+    while account.counts()[action] == 0:
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    process.send_signal(signal.SIGKILL)
+    process.communicate(timeout=60)
+    user.ok(*up_words("web", 2), timeout=PATIENCE)
+    assert cloud(alicloud_hosts)["instance"] == 2
+    assert account.mutations().count("RunInstances") == 2
+    assert [h["state"] for h in user.ok("status", "web", "-o", "json").json["hosts"]] == ["healthy"] * 2
+    user.ok(*down_words("web"), timeout=PATIENCE)
+    assert account.store.counts() == {}
+
+
+def test_a_deleted_key_never_empties_the_state(user: Product, alicloud_hosts: Simulator) -> None:
+    account = alicloud_hosts.account
+    user.ok(*up_words("web"), timeout=PATIENCE)
+    rule = account.faults.add(key_deleted())
+    for words in (up_words("web"), down_words("web")):
+        answer = user.run(*words, timeout=PATIENCE)
+        assert answer.rc == 5, answer
+        assert SECRET not in answer.out + answer.err
+    assert rule.hits > 0
+    account.faults.clear()
+    start = len(account.log)
+    user.ok(*up_words("web"), timeout=PATIENCE)
+    assert account.mutations(start) == []
+    user.ok(*down_words("web"), timeout=PATIENCE)
+    assert account.store.counts() == {}
+
+
+@pytest.mark.parametrize("what", ["no key", "wrong secret", "unknown key", "expired token", "no permission"])
+def test_credentials_are_refused_before_anything_is_made(
+    tmp_path: Path, alicloud: Simulator, image: Path, what: str
+) -> None:
+    user, account = make_user(tmp_path / "user", alicloud, image, "web"), alicloud.account
+    if what == "no key":
+        user.extra.update(ALIBABA_CLOUD_ACCESS_KEY_ID="", ALIBABA_CLOUD_ACCESS_KEY_SECRET="", HOME=str(tmp_path))
+        user.extra["ALIBABA_CLOUD_ECS_METADATA_DISABLED"] = "true"
+    elif what == "wrong secret":
+        user.extra["ALIBABA_CLOUD_ACCESS_KEY_SECRET"] = "canary-wrong-secret"
+    elif what == "unknown key":
+        user.extra["ALIBABA_CLOUD_ACCESS_KEY_ID"] = "LTAIunknown"
+    elif what == "expired token":
+        account.faults.add(token_expired())
+    else:
+        account.faults.add(Fault("RunInstances", "Forbidden.RAM", "User not authorized to operate.", 403))
+        account.allowed = frozenset({"sts:*"})
+    answer = user.run(*up_words("web"), timeout=PATIENCE)
+    assert answer.rc == 5, answer
+    assert account.mutations() == [c for c in account.mutations() if c == "GetCallerIdentity"]
+    assert account.store.counts() == {}
+    assert "canary" not in answer.out + answer.err
