@@ -30,6 +30,7 @@ from provisioner.model.driver import Choice, Driver, Marks
 from provisioner.model.engine import Previewed, StackState
 from provisioner.model.facts import FactMap, HostFacts
 from provisioner.model.failover import price_of
+from provisioner.model.grammar import BOUGHT
 from provisioner.model.hosts import ClusterKeys, Inventory
 from provisioner.model.ids import ClusterId, ClusterName, HostName, RunId, new_cid, new_run_id
 from provisioner.model.images import Changeset, PinnedImage
@@ -38,12 +39,15 @@ from provisioner.model.plan import ApplyPlan, InfraPlan, Plan, is_machine
 from provisioner.model.planhash import plan_hash
 from provisioner.model.request import Clusterfile, UpArgs, UpRequest
 from provisioner.model.secret import Secret, Value
+from provisioner.model.settle import Folders, settle_logins
 from provisioner.placing import demand_price, marks_of, place
 from provisioner.settings import resolve_values, with_absolute_files
 from provisioner.together import together
 from provisioner.transport.hostset import HostSet, open_hosts
 from provisioner.world import UpChoice, World
 from stacks.program import build_program
+
+_OWN_KEYS = ("id_ed25519", "id_ecdsa", "id_rsa")
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,8 +97,8 @@ async def make_wish(world: World, args: UpArgs, files: Clusterfile, cluster: Clu
     stored = world.engine.stored(cluster)
     before = stored.accepted if stored else None
     now = world.clock.now()
-    asked = resolve_request(args, files, before, now=now, ci=world.settings.ci)
-    request = settle_files(asked, _here())
+    asked = _with_region(resolve_request(args, files, before, now=now, ci=world.settings.ci), world)
+    request = settle_logins(settle_files(asked, _here()), user_folders(_here(), world.settings.environ))
     image = await asyncio.to_thread(world.images.resolve, request.image)
     changeset = await asyncio.to_thread(world.images.changeset, image)
     wish = Wish(request, stored, image, changeset, accept_request(request, image, before, now=now), {}, {})
@@ -106,6 +110,13 @@ async def make_wish(world: World, args: UpArgs, files: Clusterfile, cluster: Clu
         values=resolve_values(wish.accepted.env, environ),
         pool_values={p.name: resolve_values(p.env, environ) for p in wish.accepted.pools},
     )
+
+
+def _with_region(request: UpRequest, world: World) -> UpRequest:
+    """A cloud's request that names no region means the one of the user's own settings; from then on it is stored."""
+    if request.region is not None or request.provider not in BOUGHT:
+        return request
+    return replace(request, region=world.driver(request.provider).region())
 
 
 def _here() -> Path:
@@ -120,6 +131,13 @@ def settle_files(request: UpRequest, base: Path) -> UpRequest:
     """A later command resolves the stored references again, from whatever folder: they are made absolute here."""
     pools = tuple(replace(pool, env=with_absolute_files(pool.env, base)) for pool in request.pools)
     return replace(request, env=with_absolute_files(request.env, base), pools=pools)
+
+
+def user_folders(base: Path, environ: Mapping[str, str]) -> Folders:
+    """What paths of logins mean for this user, and the first of the keys that `ssh` itself would try."""
+    home = Path(environ.get("HOME") or Path.home())
+    keys = [path for name in _OWN_KEYS if (path := home / ".ssh" / name).is_file()]
+    return Folders(str(base), str(home), str(keys[0]) if keys else None)
 
 
 def check_machine(driver: Driver, spec: object, *, standing: bool) -> None:

@@ -1,4 +1,4 @@
-"""One `Cluster` document: from nodes to `ClusterDoc`, with the checks that look at more than one field."""
+"""One v2 `Cluster` document: from nodes to `ClusterDoc`, with the checks that look at more than one field."""
 
 from __future__ import annotations
 
@@ -7,10 +7,11 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from provisioner.model.fields import Path, Report, Text, read
-from provisioner.model.formats import CLUSTER_V1, CLUSTER_V2, check_annotation
+from provisioner.model.formats import CLUSTER_V2, check_annotation
 from provisioner.model.grammar import did_you_mean
-from provisioner.model.request import ClusterDoc, Pool
-from provisioner.model.yamlnodes import Map, Node, Scalar, Seq, find, find_key
+from provisioner.model.login import read_old_login
+from provisioner.model.request import ClusterDoc, Machine, Pool, SshDoc
+from provisioner.model.yamlnodes import NOTHING, Map, Node, Scalar, Seq, find, find_key, is_null
 
 _FIELDS = {"image": "image", "env": "env", "cmd": "cmd", "dataRoot": "data_root", "hosts": "role_env"}
 
@@ -39,34 +40,29 @@ def read_cluster(root: Map, report: Report, places: RolePlaces) -> ClusterDoc:
     """Read a v2 Cluster; problems go to the report, what is wrong is left out of the value."""
     values: Any = read(CLUSTER_V2, root, (), report) or {}
     metadata, spec = values.get("metadata") or {}, values.get("spec") or {}
+    entries = spec.get("hosts") or ()
     _check_addresses(root, ("spec", "hosts"), "ips", report)
-    annotations = _read_annotations(root, report)
+    exist = [_exists(root, index) for index in range(len(entries))]
+    annotations = read_annotations(root, report)
     doc = ClusterDoc(
         name=metadata.get("name"),
         image=spec.get("image"),
         env=spec.get("env") or {},
         cmd=spec.get("cmd"),
         data_root=spec.get("dataRoot"),
-        role_env=_read_role_env(root, spec.get("hosts") or (), report, places),
+        role_env=_read_role_env(root, entries, report, places),
         annotations=annotations,
+        ssh=read_old_login(spec.get("ssh"), root, ("spec", "ssh"), report, exist=any(exist)),
+        machines=_read_machines(root, entries, report),
     )
     said = {ours for theirs, ours in _FIELDS.items() if spec.get(theirs) is not None}
-    return replace(doc, said=frozenset(said | ({"annotations"} if annotations else set())))
+    said |= {"annotations"} if annotations else set()
+    said |= {"machines"} if any(exist) else set()
+    return replace(doc, said=frozenset(said))
 
 
-def check_cluster_v1(root: Map, report: Report) -> None:
-    """Refuse a v1 Cluster by name, and say what is wrong inside it in the same breath."""
-    where = find_key(root, ("apiVersion",))
-    report.not_built(
-        where, ("apiVersion",), "a v1 Cluster", "write kind: Cluster and kind: Infra with apiVersion: sealer.io/v2"
-    )
-    read(CLUSTER_V1, root, (), report)
-    for group in ("masters", "nodes"):
-        _check_unique(root, ("spec", group, "ipList"), report, {})
-    _check_overlap(root, report)
-
-
-def _read_annotations(root: Map, report: Report) -> dict[str, str]:
+def read_annotations(root: Map, report: Report) -> dict[str, str]:
+    """The annotations that are ours; problems go to the report."""
     node = find(root, ("metadata", "annotations"))
     path: Path = ("metadata", "annotations")
     if not isinstance(node, Map) or node is root or node is root.get("metadata"):
@@ -91,8 +87,10 @@ def _read_role_env(
     for index, entry in enumerate(hosts):
         path: Path = ("spec", "hosts", index)
         node = find(root, path)
-        if isinstance(node, Map) and node.get("ips") is not None:
-            continue  # a machine that exists: refused by name already
+        if _exists(root, index):
+            continue  # machines that exist, with env of their own
+        if isinstance(node, Map) and entry.get("ssh"):
+            report.not_built(find_key(root, (*path, "ssh")), (*path, "ssh"), "", "give it in Infra's hosts")
         roles, env = entry.get("roles") or (), entry.get("env")
         lacks = [key for key in ("roles", "env") if not isinstance(node, Map) or node.get(key) is None]
         if lacks:
@@ -105,14 +103,43 @@ def _read_role_env(
     return tuple(found)
 
 
+def _exists(root: Map, index: int) -> bool:
+    entry = find(root, ("spec", "hosts", index))
+    return isinstance(entry, Map) and not is_null(entry.get("ips") or NOTHING)
+
+
+def _read_machines(root: Map, entries: tuple[Any, ...], report: Report) -> tuple[Machine, ...]:
+    machines: list[Machine] = []
+    for index, entry in enumerate(entries):
+        path: Path = ("spec", "hosts", index)
+        if not _exists(root, index):
+            continue
+        roles = entry.get("roles") or ()
+        if not roles and entry.get("roles", ()) is not None:
+            what = "a machine without roles is a node"
+            report.warn(find(root, path), path, what, "write roles: [node]")
+        ssh = read_old_login(entry.get("ssh"), root, (*path, "ssh"), report, exist=True)
+        env = entry.get("env") or {}
+        machines += [to_machine(text, roles or ("node",), env, ssh) for text in entry.get("ips") or ()]
+    return tuple(machines)
+
+
+def to_machine(text: str, roles: tuple[str, ...], env: Mapping[str, str], ssh: SshDoc) -> Machine:
+    """A machine by an address as upstream's files have them: an IP, or `ip:port`."""
+    address, colon, port = text.rpartition(":") if text.count(":") == 1 else (text, "", "")
+    login = replace(ssh, port=int(port)) if colon else ssh
+    return Machine(address, roles, env=env, ssh=login)
+
+
 def _check_addresses(root: Map, path: Path, key: str, report: Report) -> None:
     hosts = find(root, path)
     seen: dict[str, int] = {}
     for index in range(len(hosts.items) if isinstance(hosts, Seq) else 0):
-        _check_unique(root, (*path, index, key), report, seen)
+        check_unique(root, (*path, index, key), report, seen)
 
 
-def _check_unique(root: Map, path: Path, report: Report, seen: dict[str, int]) -> None:
+def check_unique(root: Map, path: Path, report: Report, seen: dict[str, int]) -> None:
+    """Refuse an address that stands twice; `seen` are addresses and their lines."""
     node = find(root, path)
     for index, item in enumerate(node.items if isinstance(node, Seq) else ()):
         if not isinstance(item, Scalar):
@@ -120,16 +147,3 @@ def _check_unique(root: Map, path: Path, report: Report, seen: dict[str, int]) -
         if item.text in seen:
             report.problem(item, (*path, index), f"{item.text[:80]} stands twice; first in line {seen[item.text]}")
         seen.setdefault(item.text, item.line)
-
-
-def _check_overlap(root: Map, report: Report) -> None:
-    import ipaddress
-
-    path: Path = ("spec", "network", "svcCIDR")
-    texts = [n.text for n in (find(root, (*path[:-1], k)) for k in ("podCIDR", "svcCIDR")) if isinstance(n, Scalar)]
-    try:
-        pods, services = (ipaddress.ip_network(text.split(",")[0]) for text in texts)
-    except ValueError:
-        return  # one is missing or no network; the walk has said so
-    if pods.version == services.version and pods.overlaps(services):
-        report.problem(find(root, path), path, f"overlaps podCIDR {pods}")

@@ -6,12 +6,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 from provisioner.errors import InvalidFileError, Problem
-from provisioner.model.cluster import RolePlaces, check_cluster_v1, read_cluster
+from provisioner.model.cluster import RolePlaces, read_cluster
+from provisioner.model.clusterv1 import read_cluster_v1
 from provisioner.model.fields import MAX_PROBLEMS, Path, Report, read
 from provisioner.model.formats import CONFIG, KINDS, KUBEADM, V1, V2
 from provisioner.model.grammar import did_you_mean
 from provisioner.model.infra import read_infra
-from provisioner.model.request import ClusterDoc, Clusterfile, InfraDoc
+from provisioner.model.request import ClusterDoc, Clusterfile, InfraDoc, Pool
 from provisioner.model.yamlnodes import Document, Map, Scalar, find, find_key, parse_documents
 
 Source = tuple[str, bytes]
@@ -47,10 +48,14 @@ def read_clusterfile(sources: Sequence[Source]) -> Reading:
     """
     merged = _Merged()
     reports = [_read_file(name, raw, merged) for name, raw in sources]
-    if merged.infra is not None and merged.infra.pools:
-        merged.places.check(merged.infra.pools)
+    infra = merged.below if merged.infra is None else merged.infra
+    if merged.below is not None and merged.infra is not None:
+        infra = _merge_infra(merged.below, merged.infra)
+    if infra is not None and (infra.pools or infra.machines):
+        machines = tuple(Pool(m.name or m.address, m.roles, 1) for m in infra.machines)
+        merged.places.check(infra.pools + machines)
     return Reading(
-        Clusterfile(merged.cluster, merged.infra),
+        Clusterfile(merged.cluster, infra),
         tuple(p for report in reports for p in _in_order(report.problems)),
         tuple(p for report in reports for p in _in_order(report.warnings)),
     )
@@ -64,6 +69,8 @@ def _in_order(problems: list[Problem]) -> list[Problem]:
 class _Merged:
     cluster: ClusterDoc | None = None
     infra: InfraDoc | None = None
+    below: InfraDoc | None = None
+    """What v1 Clusters say of machines: an Infra document goes over it, wherever it stands."""
     places: RolePlaces = field(default_factory=RolePlaces)
 
 
@@ -121,7 +128,11 @@ def _read_cluster(root: Map, report: Report, merged: _Merged) -> None:
     node = root.get("apiVersion")
     version = node.text if isinstance(node, Scalar) else ""
     if version in V1 or (version not in V2 and _looks_v1(root)):
-        check_cluster_v1(root, report)
+        if version not in V1:
+            _check_api_version(root, report)
+        doc, below = read_cluster_v1(root, report)
+        merged.below = below if merged.below is None else _merge_infra(merged.below, below)
+        merged.cluster = doc if merged.cluster is None else _merge_cluster(merged.cluster, doc)
         return
     _check_api_version(root, report)
     doc = read_cluster(root, report, merged.places)
@@ -169,6 +180,8 @@ def _merge_cluster(old: ClusterDoc, new: ClusterDoc) -> ClusterDoc:
         data_root=new.data_root or old.data_root,
         role_env=old.role_env + new.role_env,
         annotations={**old.annotations, **new.annotations},
+        ssh=new.ssh.over(old.ssh),
+        machines=new.machines if "machines" in new.said else old.machines,
         said=old.said | new.said,
     )
 
@@ -178,6 +191,12 @@ def _merge_infra(old: InfraDoc, new: InfraDoc) -> InfraDoc:
         old,
         provider=new.provider or old.provider,
         pools=new.pools if "pools" in new.said else old.pools,
+        machines=new.machines if "pools" in new.said else old.machines,
+        region=new.region or old.region,
+        zones=new.zones if "zones" in new.said else old.zones,
+        os_image=new.os_image or old.os_image,
+        ssh=new.ssh.over(old.ssh),
+        ttl=new.ttl or old.ttl,
         network={**old.network, **new.network},
         tags={**old.tags, **new.tags},
         protect=new.protect if "protect" in new.said else old.protect,

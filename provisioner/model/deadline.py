@@ -16,6 +16,10 @@ CI_TTL = 4 * 3600
 """Seconds that a cluster of bought machines gets under `CI`, where nobody said how long it is for."""
 MAX_TTL = 365 * 86400
 
+_KEEPERS = {
+    "alicloud": "the cloud releases the machines; gc removes the rest",
+    "aws": "a timer on each machine ends it; gc removes the rest",
+}
 _DURATION = re.compile(r"(?=\d)(?:(\d{1,4})d)?(?:(\d{1,5})h)?(?:(\d{1,6})m)?(?:(\d{1,8})s)?", re.ASCII)
 _UNITS = (86400, 3600, 60, 1)
 
@@ -55,6 +59,11 @@ def show_duration(seconds: int) -> str:
 def deadline_in(seconds: int, now: datetime) -> str:
     """The deadline that lies so far ahead: RFC 3339, UTC, whole seconds."""
     return f"{(now.astimezone(UTC) + timedelta(seconds=seconds)):%Y-%m-%dT%H:%M:%SZ}"
+
+
+def keeper_of(provider: str, expires_at: str | None) -> str | None:
+    """Who ends a cluster at its deadline, in words; None without one."""
+    return _KEEPERS.get(provider, "gc") if expires_at else None
 
 
 def is_expired(accepted: Accepted | None, now: datetime) -> bool:

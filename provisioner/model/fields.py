@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from provisioner.errors import Problem
 from provisioner.model.grammar import check_env_key, check_env_value, did_you_mean
-from provisioner.model.yamlnodes import Map, Node, Scalar, Seq, is_null
+from provisioner.model.yamlnodes import NOTHING, Map, Node, Scalar, Seq, is_null
 
 Path = tuple[str | int, ...]
 Check = Callable[[str], str]
@@ -20,8 +20,8 @@ MAX_PROBLEMS = 200
 """In one file: more help nobody, and hostile files make millions."""
 
 _NUMBER = re.compile(r"-?(0|[1-9][0-9]{0,11})")
+_AMOUNT = re.compile(r"(0|[1-9][0-9]{0,8})(\.[0-9]{1,6})?")
 _NOT_BUILT = "is not built yet"
-_NOTHING = Scalar("", "null", 0, 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +37,11 @@ class Number:
 
     low: int
     high: int
+
+
+@dataclass(frozen=True, slots=True)
+class Amount:
+    """A positive amount of money, with at most six decimals."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +74,14 @@ class Env:
 
 
 @dataclass(frozen=True, slots=True)
+class Either:
+    """A key with a short and a long form: a single value is read as `short`, a list or a mapping as `long`."""
+
+    short: Spec
+    long: Spec
+
+
+@dataclass(frozen=True, slots=True)
 class Free:
     """Read by somebody else."""
 
@@ -95,7 +108,7 @@ class Record:
     elsewhere: Mapping[str, str] = field(default_factory=dict)
 
 
-Spec = Text | Number | Flag | Items | TextMap | Env | Record | Free
+Spec = Text | Number | Amount | Flag | Items | TextMap | Env | Record | Either | Free
 
 
 class Report:
@@ -162,6 +175,17 @@ def _read_number(spec: Number, node: Node, path: Path, report: Report) -> int | 
         report.problem(node, path, f"must be between {spec.low} and {spec.high}, not {value}")
         return None
     return value
+
+
+def _read_amount(_spec: Amount, node: Node, path: Path, report: Report) -> float | None:
+    if isinstance(node, Scalar) and _AMOUNT.fullmatch(node.text) and float(node.text) > 0:
+        return float(node.text)
+    report.problem(node, path, "must be a positive number like 0.4")
+    return None
+
+
+def _read_either(spec: Either, node: Node, path: Path, report: Report) -> object:
+    return read(spec.short if isinstance(node, Scalar) else spec.long, node, path, report)
 
 
 def _read_flag(_spec: Flag, node: Node, path: Path, report: Report) -> bool | None:
@@ -246,7 +270,7 @@ def _read_record(spec: Record, node: Node, path: Path, report: Report) -> dict[s
         else:
             found[name] = _read_field(known, key, value, (*path, key.text), report)
     for name, known in spec.fields.items():
-        if known.required and is_null(node.get(name) or _NOTHING):
+        if known.required and is_null(node.get(name) or NOTHING):
             report.problem(node, path, f"{name} is missing")
     return found
 
@@ -301,7 +325,9 @@ def _braces_hint(node: Node) -> str:
 _READERS: Mapping[type, Callable[..., object]] = {
     Text: _read_text,
     Number: _read_number,
+    Amount: _read_amount,
     Flag: _read_flag,
+    Either: _read_either,
     Items: _read_items,
     TextMap: _read_text_map,
     Env: _read_env,

@@ -1,4 +1,4 @@
-"""The formats themselves: `Cluster` v1 and v2, `Infra`, `Config`, as tables. What is not built yet is marked so."""
+"""The formats themselves: `Cluster` v1 and v2, `Config`, as tables (`Infra` has a module of its own). What is not built yet is marked so."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ import re
 from provisioner.model.fields import Env, Field, Flag, Free, Items, Number, Record, Text, TextMap
 from provisioner.model.grammar import (
     MAX_COUNT,
-    check_cidr,
+    MAX_PORT,
+    check_address,
     check_data_root,
     check_image,
     check_label,
@@ -33,9 +34,7 @@ _CMD_WORD = re.compile(
 )
 _TAG_KEY = re.compile(r"[A-Za-z0-9][A-Za-z0-9 _.:/=+@-]{0,127}")
 _MAX_TAG_VALUE = 256
-_GIB = 1 << 16
-_OCTETS = re.compile(r"\d{1,3}(\.\d{1,3}){3}")
-_ADDRESS = re.compile(rf"(?P<first>{_OCTETS.pattern})(:\d{{1,5}}|-(?P<last>{_OCTETS.pattern}))?")
+GIB = 1 << 16
 
 
 def check_annotation(key: str, value: str) -> str:
@@ -50,17 +49,11 @@ def check_annotation(key: str, value: str) -> str:
     return ""
 
 
-def check_address(text: str) -> str:
-    """A host's address, as upstream's files had it: an IP, `ip:port`, or on the command line a range."""
-    import ipaddress
-
-    match = _ADDRESS.fullmatch(text)
-    try:
-        first = ipaddress.ip_address(match["first"] if match else text)
-        last = ipaddress.ip_address(match["last"]) if match and match["last"] else first
-    except ValueError:
-        return f"{text[:80]!r} is no IP address"
-    return "the range runs backwards" if int(last) < int(first) else ""
+def check_ips(text: str) -> str:
+    """An address in a file: ranges stand on the command line alone."""
+    if complaint := check_address(text):
+        return complaint
+    return "a range stands on the command line alone (--masters, --nodes)" if "-" in text else ""
 
 
 def check_old_image(text: str) -> str:
@@ -101,11 +94,12 @@ def check_tag_value(text: str) -> str:
     )
 
 
-def _one_of(*words: str) -> Text:
+def one_of(*words: str) -> Text:
+    """One of a few words."""
     return Text(lambda text: "" if text in words else f"must be {' or '.join(words)}, not {text[:40]!r}")
 
 
-_METADATA = Record(
+METADATA = Record(
     {
         "name": Field(Text(check_label)),
         "annotations": Field(Free()),
@@ -122,11 +116,11 @@ _SSH = Record(
         "passwd": Field(Text()),
         "pk": Field(Text()),
         "pkPasswd": Field(Text()),
-        "port": Field(Number(1, 65535)),
+        "port": Field(Number(1, MAX_PORT)),
     }
 )
 _RUNTIME = Record({"type": Field(Text())})
-_REGISTRY_ACCESS = {"port": Field(Number(1, 65535)), "username": Field(Text()), "password": Field(Text())}
+_REGISTRY_ACCESS = {"port": Field(Number(1, MAX_PORT)), "username": Field(Text()), "password": Field(Text())}
 _REGISTRY = Record(
     {
         "localRegistry": Field(
@@ -157,7 +151,7 @@ CLUSTER_V2 = Record(
     {
         "apiVersion": Field(Free()),
         "kind": Field(Free()),
-        "metadata": Field(_METADATA),
+        "metadata": Field(METADATA),
         "status": Field(Free(), ignored=True),
         "spec": Field(
             Record(
@@ -172,8 +166,8 @@ CLUSTER_V2 = Record(
                                 {
                                     "roles": Field(Items(Text(check_role), unique=True)),
                                     "env": Field(Env()),
-                                    "ips": Field(Items(Text(check_address), some=True), built=False),
-                                    "ssh": Field(_SSH, built=False),
+                                    "ips": Field(Items(Text(check_ips), some=True)),
+                                    "ssh": Field(_SSH),
                                     "labels": Field(TextMap(), built=False),
                                     "taints": Field(Items(Text()), built=False),
                                 },
@@ -183,7 +177,7 @@ CLUSTER_V2 = Record(
                     ),
                     "cmd_args": Field(Env(), built=False),
                     "appNames": Field(Items(Text()), built=False),
-                    "ssh": Field(_SSH, built=False),
+                    "ssh": Field(_SSH),
                     "containerRuntime": Field(_RUNTIME, built=False),
                     "hostAliases": Field(
                         Items(Record({"ip": Field(Text(check_address)), "hostnames": Field(Items(Text()))})),
@@ -202,17 +196,17 @@ _V1_HOSTS = Record(
     {
         "count": Field(Number(0, MAX_COUNT)),
         "cpu": Field(Number(1, 4096)),
-        "memory": Field(Number(1, _GIB)),
-        "systemDisk": Field(Number(1, _GIB)),
-        "dataDisks": Field(Items(Number(1, _GIB))),
-        "ipList": Field(Items(Text(check_address))),
+        "memory": Field(Number(1, GIB)),
+        "systemDisk": Field(Number(1, GIB)),
+        "dataDisks": Field(Items(Number(1, GIB))),
+        "ipList": Field(Items(Text(check_ips))),
     }
 )
 CLUSTER_V1 = Record(
     {
         "apiVersion": Field(Free()),
         "kind": Field(Free()),
-        "metadata": Field(_METADATA),
+        "metadata": Field(METADATA),
         "status": Field(Free(), ignored=True),
         "spec": Field(
             Record(
@@ -235,59 +229,8 @@ CLUSTER_V1 = Record(
                     "certSANS": Field(Items(Text())),
                     "masters": Field(_V1_HOSTS),
                     "nodes": Field(_V1_HOSTS),
-                    "containerRuntime": Field(_RUNTIME),
+                    "containerRuntime": Field(_RUNTIME, built=False),
                     "status": Field(Free(), ignored=True),
-                }
-            )
-        ),
-    }
-)
-
-INFRA = Record(
-    {
-        "apiVersion": Field(Free()),
-        "kind": Field(Free()),
-        "metadata": Field(_METADATA),
-        "status": Field(Free(), ignored=True),
-        "spec": Field(
-            Record(
-                {
-                    "provider": Field(Text(check_provider)),
-                    "network": Field(
-                        Record(
-                            {
-                                "cidr": Field(Text(check_cidr)),
-                                **{
-                                    name: Field(Free(), built=False)
-                                    for name in ("vpc", "subnets", "shared", "public", "ingress")
-                                },
-                            }
-                        )
-                    ),
-                    "tags": Field(TextMap(check_tag, check_tag_value)),
-                    "protect": Field(Flag()),
-                    **{name: Field(Free(), built=False) for name in ("region", "zones", "ttl", "osImage", "ssh")},
-                    "hosts": Field(
-                        Items(
-                            Record(
-                                {
-                                    "name": Field(Text(check_role)),
-                                    "roles": Field(Items(Text(check_role), unique=True), alias="role"),
-                                    "count": Field(Number(0, MAX_COUNT)),
-                                    "cpu": Field(Number(1, 4096)),
-                                    "memory": Field(Number(1, _GIB)),
-                                    "systemDisk": Field(Number(1, _GIB)),
-                                    "dataDisks": Field(Items(Number(1, _GIB)), alias="dataDisk"),
-                                    "env": Field(Env(mapping=True)),
-                                    **{
-                                        name: Field(Free(), built=False)
-                                        for name in ("address", "ssh", "hostKeys", "labels", "taints")
-                                    },
-                                    **{name: Field(Free(), built=False) for name in ("instanceType", "spot")},
-                                }
-                            )
-                        )
-                    ),
                 }
             )
         ),
@@ -305,7 +248,7 @@ CONFIG = Record(
                 {
                     "path": Field(Text(check_inside), required=True),
                     "data": Field(Text(), required=True),
-                    "strategy": Field(_one_of("overwrite", "merge")),
+                    "strategy": Field(one_of("overwrite", "merge")),
                     "process": Field(Text()),
                     "appName": Field(Text()),
                 }

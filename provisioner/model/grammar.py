@@ -15,7 +15,7 @@ from provisioner.model.paths import STATE_ROOT
 from provisioner.model.refs import has_embedded_ref
 
 PROVIDERS = ("alicloud", "aws", "baremetal", "local")
-BUILT_PROVIDERS = ("local",)
+BUILT_PROVIDERS = ("local", "baremetal", "alicloud")
 DEFAULT_PROVIDER = "local"
 BOUGHT = ("alicloud", "aws")
 """Providers whose machines somebody pays for by the hour."""
@@ -23,6 +23,8 @@ MAX_VALUE = 100 << 10
 """Bytes of one env value: what a host takes."""
 MAX_COUNT = 1000
 """Hosts in one pool: far above what one operator serves, far below what eats its memory."""
+
+MAX_PORT = 65535
 
 _ALIASES = {"ALI_CLOUD": "alicloud", "CONTAINER": "local", "BAREMETAL": "baremetal"}
 _LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
@@ -38,6 +40,8 @@ _SYSTEM = frozenset(
 _NEEDED = frozenset(
     {"/home", "/media", "/mnt", "/opt", "/srv", "/var", *(f"/var/{name}" for name in ("lib", "log", "run", "tmp"))}
 )
+_OCTETS = re.compile(r"\d{1,3}(\.\d{1,3}){3}")
+_ADDRESS = re.compile(rf"(?P<first>{_OCTETS.pattern})(:(?P<port>\d{{1,5}})|-(?P<last>{_OCTETS.pattern}))?")
 _MIN_PREFIX, _MAX_PREFIX = 16, 28
 
 
@@ -125,6 +129,21 @@ def check_cidr(text: str) -> str:
     if "/" not in text or not _MIN_PREFIX <= network.prefixlen <= _MAX_PREFIX:
         return f"must be between /{_MIN_PREFIX} and /{_MAX_PREFIX}"
     return ""
+
+
+def check_address(text: str) -> str:
+    """A host's address, as upstream's files had it: an IP, `ip:port`, or on the command line a range."""
+    import ipaddress
+
+    match = _ADDRESS.fullmatch(text)
+    try:
+        first = ipaddress.ip_address(match["first"] if match else text)
+        last = ipaddress.ip_address(match["last"]) if match and match["last"] else first
+    except ValueError:
+        return f"{text[:80]!r} is no IP address"
+    if match and match["port"] and not 1 <= int(match["port"]) <= MAX_PORT:
+        return f"{match['port']} is no port"
+    return "the range runs backwards" if int(last) < int(first) else ""
 
 
 def check_provider(text: str) -> str:

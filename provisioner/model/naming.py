@@ -29,7 +29,7 @@ def name_hosts(pools: tuple[Pool, ...], stored: Accepted | None) -> tuple[Accept
         prefix = _prefix(pool, pools, old)
         hosts += [AcceptedHost(name=h.name, pool=pool.name, roles=pool.roles, slot=h.slot) for h in kept]
         for _ in range(pool.count - len(kept)):
-            name, slot = _lowest_name(prefix, names), _lowest(slots)
+            name, slot = free_name(prefix, names), free_slot(slots)
             names.add(name)
             slots.add(slot)
             hosts.append(AcceptedHost(name=name, pool=pool.name, roles=pool.roles, slot=slot))
@@ -58,7 +58,15 @@ def _prefix(pool: Pool, pools: tuple[Pool, ...], old: Iterable[AcceptedHost]) ->
             return match["prefix"]
     role = pool.roles[0]
     shared = sum(other.roles[0] == role for other in pools) > 1
-    word = pool.name if shared and pool.name != role else _SHORT.get(role, role)
+    return _as_prefix(pool.name if shared and pool.name != role else _SHORT.get(role, role))
+
+
+def short_role(role: str) -> str:
+    """What hosts of a role are called, before their number."""
+    return _as_prefix(_SHORT.get(role, role))
+
+
+def _as_prefix(word: str) -> str:
     return f"{word}-" if word[-1].isdigit() else word
 
 
@@ -67,14 +75,16 @@ def _number(host: AcceptedHost) -> tuple[int, str]:
     return (int(match["number"]) if match else 0, host.name)
 
 
-def _lowest_name(prefix: str, taken: set[str]) -> str:
+def free_name(prefix: str, taken: set[str]) -> str:
+    """The name with the lowest number that nobody has."""
     number = 1
     while f"{prefix}{number}" in taken:
         number += 1
     return f"{prefix}{number}"
 
 
-def _lowest(taken: set[int]) -> int:
+def free_slot(taken: set[int]) -> int:
+    """The lowest slot that nobody has."""
     slot = 0
     while slot in taken:
         slot += 1

@@ -18,6 +18,9 @@ _CHANGES = ("create", "update", "replace", "delete")
 _RUNS_AS_ROOT = (StepKind.INIT, StepKind.START, StepKind.RECONFIGURE, StepKind.MEMBER, StepKind.HEALTH)
 _NOT_IN_HASH = ("expiresAt",)
 """Times. Of a ttl the deadline alone is in the request, and it is another one for each run of a new cluster."""
+_FILES = re.compile(r"privateKeyFile|knownHostsFile")
+_NOT_INSIDE = {"placement": re.compile(r".*price.*", re.IGNORECASE), "ssh": _FILES, "machines": _FILES}
+"""Inside some parts: prices, which change while a person reads, and paths of files on the operator's machine."""
 
 
 def plan_hash(plan: Plan, accepted: Accepted) -> str:
@@ -25,7 +28,8 @@ def plan_hash(plan: Plan, accepted: Accepted) -> str:
 
     Without cid, run, times, addresses and secret values (references to them stand in as text), and without quiet records.
     """
-    request = {key: value for key, value in accepted.to_json().items() if key not in _NOT_IN_HASH}
+    said = {key: value for key, value in accepted.to_json().items() if key not in _NOT_IN_HASH}
+    request = {key: _without(_NOT_INSIDE[key], part) if key in _NOT_INSIDE else part for key, part in said.items()}
     content = {
         "v": PLAN_VERSION,
         "provider": plan.provider,
@@ -118,6 +122,12 @@ def plan_to_markdown(plan: Plan) -> str:
         *_section("Notes", [_plain(note) for note in plan.notes]),
     ]
     return "\n".join(lines) + "\n"
+
+
+def _without(keys: re.Pattern[str], value: object) -> object:
+    if isinstance(value, dict):
+        return {key: _without(keys, part) for key, part in value.items() if not keys.fullmatch(key)}
+    return [_without(keys, part) for part in value] if isinstance(value, (list, tuple)) else value
 
 
 def _resources(changes: Iterable[ResourceChange]) -> list[dict[str, str]]:

@@ -6,20 +6,20 @@ The decisions (`resolve_request`, `accept_request`) stand in `intent.py`.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields, replace
 from typing import TYPE_CHECKING
 
 from provisioner.model.ids import ClusterName
 
 if TYPE_CHECKING:  # `validate` answers before pydantic could be loaded
-    from provisioner.model.accepted import AcceptedMachine, AcceptedOsImage, AcceptedSpot, AcceptedSsh
+    from provisioner.model.accepted import AcceptedMachine, AcceptedOsImage, AcceptedSsh
 
 
 @dataclass(frozen=True, slots=True)
 class UpArgs:
     """What `up` and `plan` were told on the command line; None and empty mean "not said".
 
-    `masters` and `nodes` are counts as text (addresses name bare metal, which is not built yet).
+    `masters` and `nodes` are counts as text, or addresses (`10.1.2.3,10.1.2.5-10.1.2.9`), which name bare metal.
     `env` holds `K=V` words; `env_secret` holds `NAME` (the operator's variable of that name) or `K=${env:…}|${file:…}`.
     """
 
@@ -43,6 +43,67 @@ class UpArgs:
 
 
 @dataclass(frozen=True, slots=True)
+class Spot:
+    """Spot machines: at most this price per host and hour (None: the on-demand price); then `fallback`."""
+
+    max_price: float | None = None
+    currency: str | None = None
+    fallback: str | None = None
+    """`on-demand`, or None: no spot capacity is an error (13)."""
+
+
+@dataclass(frozen=True, slots=True)
+class JumpDoc:
+    """One host to connect through, as a file names it. Without `host_keys`, the machine's known_hosts file has them."""
+
+    host: str
+    port: int = 22
+    user: str = "root"
+    private_key_file: str | None = None
+    host_keys: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class SshDoc:
+    """How to log in, as far as one place says it; None: look in the next place. Paths start at the file's own folder."""
+
+    host: str | None = None
+    port: int | None = None
+    user: str | None = None
+    private_key_file: str | None = None
+    known_hosts_file: str | None = None
+    jump: JumpDoc | None = None
+
+    def over(self, base: SshDoc) -> SshDoc:
+        """What is said here, and the base's words where nothing is."""
+        said = {f.name: value for f in fields(self) if (value := getattr(self, f.name)) is not None}
+        return replace(base, **said)
+
+
+@dataclass(frozen=True, slots=True)
+class OsImageDoc:
+    """The operating system of machines that we make: a catalogue name, or the provider's own id."""
+
+    name: str | None = None
+    arch: str | None = None
+    id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Machine:
+    """A machine that exists (bare metal). `name` None: it is named by its role, once. `env` is over the cluster's."""
+
+    address: str
+    roles: tuple[str, ...]
+    name: str | None = None
+    env: Mapping[str, str] = field(default_factory=dict)
+    ssh: SshDoc = field(default_factory=SshDoc)
+    host_keys: tuple[str, ...] = ()
+    labels: Mapping[str, str] = field(default_factory=dict)
+    taints: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Pool:
     """A group of machines that are made alike.
 
@@ -58,7 +119,7 @@ class Pool:
     data_disks: tuple[int, ...] = ()
     env: Mapping[str, str] = field(default_factory=dict)
     instance_types: tuple[str, ...] = ()
-    spot: AcceptedSpot | None = None
+    spot: Spot | None = None
     labels: Mapping[str, str] = field(default_factory=dict)
     taints: tuple[str, ...] = ()
 
@@ -77,6 +138,9 @@ class ClusterDoc:
     annotations: Mapping[str, str] = field(default_factory=dict)
     said: frozenset[str] = frozenset()
     """The fields that the files state, empty ones too: those replace what is stored, the others do not."""
+    ssh: SshDoc = field(default_factory=SshDoc)
+    machines: tuple[Machine, ...] = ()
+    """`spec.hosts` entries with addresses (`ips`), each address one machine, in their order."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,12 +156,12 @@ class InfraDoc:
     """As in ClusterDoc."""
     region: str | None = None
     zones: tuple[str, ...] = ()
-    os_image: AcceptedOsImage | None = None
-    ssh: AcceptedSsh | None = None
+    os_image: OsImageDoc | None = None
+    ssh: SshDoc = field(default_factory=SshDoc)
     ttl: int | None = None
     """Seconds."""
-    machines: tuple[AcceptedMachine, ...] = ()
-    """`spec.hosts` entries with an address (bare metal), in their order; each has its pool in `pools` too."""
+    machines: tuple[Machine, ...] = ()
+    """`spec.hosts` entries with an address (bare metal), in their order; then `pools` is empty."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,5 +200,6 @@ class UpRequest:
     ttl: int | None = None
     """Seconds from the first create; None: no deadline."""
     machines: tuple[AcceptedMachine, ...] = ()
+    """Bare metal: one per host; each has a pool of its own name in `pools`, with its roles and env."""
     notes: tuple[str, ...] = ()
     """What a person should read before saying yes, and what stops nothing."""

@@ -14,6 +14,7 @@ from provisioner.model.grammar import (
     DEFAULT_PROVIDER,
     MAX_COUNT,
     PROVIDERS,
+    check_address,
     check_env_key,
     check_env_value,
     did_you_mean,
@@ -26,16 +27,51 @@ _ADDRESSES = re.compile(r"[0-9A-Fa-f.:,/ -]*[.:,][0-9A-Fa-f.:,/ -]*")
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
+def is_count(text: str) -> bool:
+    """True for a number; anything else in its place means addresses."""
+    return bool(_COUNT.fullmatch(text))
+
+
+def is_addresses(text: str) -> bool:
+    """True for what only a list of addresses can be meant by."""
+    return bool(_ADDRESSES.fullmatch(text))
+
+
 def parse_count(flag: str, text: str) -> int:
-    """`--masters 3`. Raises UsageError; addresses in its place name bare metal, which is not built yet."""
-    if _COUNT.fullmatch(text) and int(text) <= MAX_COUNT:
+    """`--masters 3`. Raises UsageError, also for addresses: they name machines that exist."""
+    if is_count(text) and int(text) <= MAX_COUNT:
         return int(text)
-    if _ADDRESSES.fullmatch(text):
+    if is_addresses(text):
         raise UsageError(
-            f"--{flag} {text}: addresses name machines that exist, and bare metal is not built yet",
-            hint=f"give a number, like --{flag} 3, with --provider local",
+            f"--{flag} {text}: addresses name machines that exist, and this provider makes its own",
+            hint=f"give a number, like --{flag} 3, or --provider baremetal",
         )
     raise UsageError(f"--{flag} {text!r} is no count", hint=f"give a number from 0 to {MAX_COUNT}, like --{flag} 3")
+
+
+def parse_addresses(flag: str, text: str) -> tuple[str, ...]:
+    """`10.1.2.3,10.1.2.5-10.1.2.9` one by one; an address may carry a port for SSH (`10.1.2.3:2222`).
+
+    Raises UsageError for what is no address, and for more than a pool may have.
+    """
+    import ipaddress
+
+    if not is_addresses(text):
+        hint = f"give a number, like --{flag} 3, or addresses, like --{flag} 10.1.2.3,10.1.2.4"
+        raise UsageError(f"--{flag} {text!r} is no count and no list of addresses", hint=hint)
+    found: list[str] = []
+    for word in (part.strip() for part in text.split(",")):
+        if complaint := check_address(word):
+            raise UsageError(f"--{flag}: {complaint}", hint=f"write --{flag} 10.1.2.3,10.1.2.5-10.1.2.9")
+        first, dash, last = word.partition("-")
+        if not dash:
+            found.append(first)
+            continue
+        low, high = int(ipaddress.ip_address(first)), int(ipaddress.ip_address(last))
+        if high - low >= MAX_COUNT:
+            raise UsageError(f"--{flag} {word}: more than {MAX_COUNT} machines")
+        found += [str(ipaddress.ip_address(number)) for number in range(low, high + 1)]
+    return tuple(found)
 
 
 def parse_env_words(words: Iterable[str]) -> dict[str, str]:

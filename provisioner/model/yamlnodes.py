@@ -64,6 +64,8 @@ class Map:
 
 
 Node = Scalar | Seq | Map
+NOTHING = Scalar("", "null", 0, 0)
+"""What stands where nothing is said."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 
 from provisioner.errors import SealerError, UsageError
+from provisioner.model import words
 from provisioner.model.accepted import Accepted, parse_accepted
 from provisioner.model.clusterfile import parse_clusterfile
 from provisioner.model.ids import Digest
@@ -108,16 +109,11 @@ def test_the_name_comes_from_flag_then_file_then_image(args: UpArgs, cluster: st
         (UpArgs(image="etcd:v1", name="Bad_Name"), "cluster name"),
         (UpArgs(image="my_app:v1"), "--name"),
         (UpArgs(image="Etcd:v1"), "not allowed"),
-        (UpArgs(image="etcd:v1", masters="10.0.0.1,10.0.0.2"), "bare metal is not built yet"),
-        (UpArgs(image="etcd:v1", nodes="10.0.0.1-10.0.0.9"), "bare metal is not built yet"),
-        (UpArgs(image="etcd:v1", masters="fd00::1"), "bare metal is not built yet"),
+        (UpArgs(image="etcd:v1", provider="local", masters="10.0.0.1,10.0.0.2"), "makes its own"),
         (UpArgs(image="etcd:v1", masters="three"), "no count"),
         (UpArgs(image="etcd:v1", masters="-1"), "no count"),
         (UpArgs(image="etcd:v1", masters="1000000"), "no count"),
         (UpArgs(image="etcd:v1", masters="0"), "at least one master"),
-        (UpArgs(image="etcd:v1", provider="alicloud"), "alicloud is not built yet"),
-        (UpArgs(image="etcd:v1", provider="ALI_CLOUD"), "alicloud is not built yet"),
-        (UpArgs(image="etcd:v1", provider="BAREMETAL"), "baremetal is not built yet"),
         (UpArgs(image="etcd:v1", provider="locl"), "did you mean local?"),
         (UpArgs(image="etcd:v1", env=("A",)), "'A' has no '='"),
         (UpArgs(image="etcd:v1", env=("1A=b",)), "digit"),
@@ -175,8 +171,13 @@ def test_a_name_is_bound_to_its_provider() -> None:
     stored = _accept(UP).model_copy(update={"provider": "alicloud"})
     with pytest.raises(UsageError, match="on provider alicloud, not local"):
         resolve_request(UpArgs(provider="local"), NO_FILES, stored)
-    with pytest.raises(UsageError, match="not built yet"):
-        resolve_request(UpArgs(), NO_FILES, stored)
+
+
+@pytest.mark.parametrize("word", ["alicloud", "ALI_CLOUD"])
+def test_a_provider_that_is_not_built_is_refused_by_name(word: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(words, "BUILT_PROVIDERS", ("local",))
+    with pytest.raises(UsageError, match="alicloud is not built yet"):
+        resolve_request(UpArgs(image="etcd:v1", provider=word), NO_FILES, None)
 
 
 def test_a_new_tag_of_the_same_repository_is_an_upgrade() -> None:

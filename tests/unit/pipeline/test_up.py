@@ -197,7 +197,7 @@ async def test_a_second_run_meets_the_lock(stage: Stage) -> None:
     ("args", "error"),
     [
         (changed(UP, image="nope:v1"), ImageError),
-        (changed(UP, provider="alicloud"), UsageError),
+        (changed(UP, provider="aliclou"), UsageError),
         (changed(UP, provider=None), UsageError),
         (changed(UP, env_secret=("PASSWORD=${env:NOT_THERE}",)), AccessError),
         (changed(UP, masters="0"), UsageError),
