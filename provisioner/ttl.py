@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -13,7 +13,7 @@ from provisioner.draft import check_machine
 from provisioner.errors import DeadlineError, HostError, UsageError
 from provisioner.events import Phase, PhaseDone, PhaseStarted, Warned
 from provisioner.model.accepted import Accepted
-from provisioner.model.deadline import deadline_in
+from provisioner.model.deadline import deadline_in, keeper_of
 from provisioner.model.grammar import BOUGHT
 from provisioner.model.hosts import Inventory
 from provisioner.model.ids import ClusterId, ClusterName, HostName, new_run_id
@@ -24,11 +24,6 @@ from provisioner.transport.hostset import HostSet, open_hosts
 from provisioner.world import World
 from stacks.program import build_program
 
-GC = "gc"
-_KEEPERS: Mapping[str, str] = {
-    "alicloud": "the cloud releases the machines; gc removes the rest",
-    "aws": "a timer on each machine ends it; gc removes the rest",
-}
 _GUEST = frozenset({"aws"})
 """Where the machines themselves hold the deadline, so that it is moved there too."""
 _TIMER_SECONDS = 60.0
@@ -45,11 +40,6 @@ class TtlReport:
     before: str | None
     keeper: str | None
     silent: tuple[str, ...] = ()
-
-
-def keeper_of(provider: str, expires_at: str | None) -> str | None:
-    """Who ends a cluster at its deadline, in words; None without one."""
-    return _KEEPERS.get(provider, GC) if expires_at else None
 
 
 def show(world: World, name: ClusterName) -> TtlReport:
@@ -143,7 +133,9 @@ async def _tell_hosts(world: World, wanted: Accepted, inventory: Inventory | Non
         reasons = await asyncio.gather(*(_tell_host(hosts, host.name, script) for host in inventory.hosts))
     silent = {host.name: reason for host, reason in zip(inventory.hosts, reasons, strict=True) if reason}
     for host, reason in silent.items():
-        world.events(Warned(f"{host} keeps its old timer: {reason}", f"run `sealer-cloud ttl` again when {host} answers"))
+        world.events(
+            Warned(f"{host} keeps its old timer: {reason}", f"run `sealer-cloud ttl` again when {host} answers")
+        )
     return tuple(silent)
 
 

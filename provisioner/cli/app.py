@@ -7,7 +7,16 @@ from typing import Annotated, Any
 
 import typer
 
-from provisioner.cli import cluster_cmds, engine_cmds, file_cmds, image_cmds, look_cmds, plugin_cmds
+from provisioner.cli import (
+    account_cmds,
+    cluster_cmds,
+    engine_cmds,
+    file_cmds,
+    image_cmds,
+    lease_cmds,
+    look_cmds,
+    plugin_cmds,
+)
 from provisioner.cli.quick import QuickCommand, QuickGroup
 
 CLUSTERS = "Clusters"
@@ -43,12 +52,20 @@ def _example(*commands: str) -> str:
     return "\b\nExample:\n" + "\n".join(f"  {c}" for c in commands)
 
 
-def _add(app: typer.Typer, name: str, call: Callable[..., int], group: str, *examples: str, alias: str = "") -> None:
+def _add(
+    app: typer.Typer,
+    name: str,
+    call: Callable[..., int],
+    group: str,
+    *examples: str,
+    alias: str = "",
+    kind: type[QuickCommand] = QuickCommand,
+) -> None:
     for word, hidden in ((name, False), (alias, True)):
         if word:
             add = app.command(
                 word,
-                cls=QuickCommand,
+                cls=kind,
                 epilog=_example(*examples),
                 rich_help_panel=group,
                 hidden=hidden,
@@ -92,6 +109,7 @@ def make_app() -> typer.Typer:
     app = _make(what, epilog=FOOT)
     app.callback(cls=GroupedHelp, help=what, epilog=FOOT, no_args_is_help=True, context_settings=SETTINGS)(_root)
     _add_clusters(app)
+    _add_accounts(app)
     _add_hosts(app)
     _add_images(app)
     _add_machine(app)
@@ -125,10 +143,45 @@ def _add_clusters(app: typer.Typer) -> None:
         CLUSTERS,
         "sealer-cloud down etcd",
         "sealer-cloud down etcd --provider local --yes     # works without the state folder too",
+        'sealer-cloud down --run "$GITHUB_RUN_ID" --yes    # what this CI run made in your accounts',
         alias="destroy",
     )
     _add(app, "status", look_cmds.status, CLUSTERS, "sealer-cloud status etcd", "sealer-cloud status etcd -o json")
     _add(app, "list", look_cmds.list_clusters, CLUSTERS, "sealer-cloud list", "sealer-cloud list -o name", alias="ls")
+
+
+def _add_accounts(app: typer.Typer) -> None:
+    _add(
+        app,
+        "with",
+        lease_cmds.with_,
+        CLUSTERS,
+        "sealer-cloud with app:v1 --provider local --masters 3 --yes -- pytest",
+        "sealer-cloud with -f Clusterfile --yes --ttl 2h --on-failure keep:30m --artifacts out -- make check",
+        kind=lease_cmds.WithCommand,
+    )
+    _add(
+        app,
+        "outputs",
+        account_cmds.outputs,
+        CLUSTERS,
+        "sealer-cloud outputs etcd -o json",
+        'set -a; eval "$(sealer-cloud outputs etcd -o env)"; set +a',
+    )
+    ttl = _make("How long a cluster may stand.")
+    _add(ttl, "show", account_cmds.ttl_show, "Commands", "sealer-cloud ttl show etcd")
+    _add(ttl, "extend", account_cmds.ttl_extend, "Commands", "sealer-cloud ttl extend etcd 2h")
+    _add(ttl, "cancel", account_cmds.ttl_cancel, "Commands", "sealer-cloud ttl cancel etcd")
+    app.add_typer(ttl, name="ttl", rich_help_panel=CLUSTERS)
+    _add(
+        app,
+        "gc",
+        account_cmds.gc,
+        CLUSTERS,
+        "sealer-cloud gc                                   # looks only",
+        "sealer-cloud gc --yes                             # deletes what is past its deadline",
+        "sealer-cloud gc --cluster etcd-a2b3c4 --delete",
+    )
 
 
 def _add_hosts(app: typer.Typer) -> None:
@@ -173,7 +226,14 @@ def _add_machine(app: typer.Typer) -> None:
     engine = _make("The Pulumi engine that makes machines.")
     _add(engine, "install", engine_cmds.engine_install, "Commands", "sealer-cloud engine install")
     _add(engine, "status", engine_cmds.engine_status, "Commands", "sealer-cloud engine status -o json")
-    _add(app, "doctor", engine_cmds.doctor, MACHINE, "sealer-cloud doctor")
+    _add(
+        app,
+        "doctor",
+        engine_cmds.doctor,
+        MACHINE,
+        "sealer-cloud doctor",
+        "sealer-cloud doctor --permissions aws > policy.json",
+    )
     app.add_typer(engine, name="engine", rich_help_panel=MACHINE)
     plugin = _make("Plugins of the engine that have to be built.")
     _add(plugin, "install", plugin_cmds.plugin_install, "Commands", "sealer-cloud plugin install alicloud")

@@ -52,13 +52,14 @@ class Asker:
         """`provisioner.world.Confirm`. Raises UsageError (3) where nobody can be asked."""
         self.seen = plan
         flags = "--yes --allow-delete" if loses_hosts(plan) else "--yes"
-        return self._confirm(plan_lines(plan), plan_question(plan), flags)
+        return self.confirm(plan_lines(plan), plan_question(plan), flags)
 
     def confirm_down(self, plan: DownPlan) -> bool:
         """`provisioner.world.ConfirmDown`. Raises UsageError (3) where nobody can be asked."""
-        return self._confirm(down_lines(plan), down_question(plan), "--yes")
+        return self.confirm(down_lines(plan), down_question(plan), "--yes")
 
-    def _confirm(self, lines: Lines, question: str, flags: str) -> bool:
+    def confirm(self, lines: Lines, question: str, flags: str) -> bool:
+        """Show lines and ask. Raises UsageError (3) where nobody can be asked, naming the flags that would answer."""
         with self._view.pause():
             for line in lines:
                 self._screen.say(line)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from provisioner import pipeline
@@ -36,8 +37,8 @@ Given = Mapping[str, Any]
 
 def run_up(session: Session, given: Given) -> int:
     """`up`. Returns the exit code; raises what the pipeline raises."""
-    args, choice = _args(session, given), _choice(session, given)
-    files = _files(session, given)
+    args, choice = args_of(session, given), choice_of(session, given)
+    files = files_of(session, given)
 
     async def work(run: Run) -> tuple[UpReport, Board]:
         report = await pipeline.up(run.world, args, files, choice, run.asker.confirm_up)
@@ -53,8 +54,8 @@ def run_plan(session: Session, given: Given, *, detailed: bool = False) -> int:
 
     Raises PreconditionError (12) for another plan than `--expect-plan` names.
     """
-    args, choice = _args(session, given), _choice(session, given)
-    files = _files(session, given)
+    args, choice = args_of(session, given), choice_of(session, given)
+    files = files_of(session, given)
 
     async def work(run: Run) -> Plan:
         return await pipeline.plan(run.world, args, files, choice)
@@ -66,12 +67,28 @@ def run_plan(session: Session, given: Given, *, detailed: bool = False) -> int:
     return CHANGES_WAIT if detailed and plan.changes else 0
 
 
-def run_down(session: Session, name: str, provider: str | None, *, yes: bool) -> int:
-    """`down`. Raises ProviderError (6) where something is left."""
+@dataclass(frozen=True, slots=True)
+class DownWords:
+    """What `down` was told: a name, or a run whose clusters go."""
+
+    name: str | None
+    provider: str | None = None
+    run: str | None = None
+    delete_data: bool = False
+
+
+def run_down(session: Session, words: DownWords, *, yes: bool) -> int:
+    """`down`. Raises UsageError (3) for both a name and a run, or neither. Returns 6 where something is left."""
+    if (words.name is None) == (words.run is None):
+        raise UsageError("down wants the name of a cluster, or --run ID", hint="`sealer-cloud list` shows the names")
+    if words.run is not None:
+        return _down_run(session, words.run, words.provider, yes=yes)
+    name = words.name or ""
     cluster = parse_cluster_name(name)
 
     async def work(run: Run) -> DownReport:
-        report = await pipeline.down(run.world, cluster, provider, run.asker.confirm_down)
+        confirm = run.asker.confirm_down
+        report = await pipeline.down(run.world, cluster, words.provider, confirm, delete_data=words.delete_data)
         if not report.removed and report.cid is None and (meant := did_you_mean(name, run.world.engine.names())):
             run.view.take(Warned(f"there is no cluster {name} here", meant))
         return report
@@ -86,7 +103,16 @@ def run_down(session: Session, name: str, provider: str | None, *, yes: bool) ->
     return ProviderError.exit_code if report.left else 0
 
 
-def _args(session: Session, given: Given) -> UpArgs:
+def _down_run(session: Session, run: str, provider: str | None, *, yes: bool) -> int:
+    from provisioner.cli.account import run_gc
+    from provisioner.gc import GcChoice
+    from provisioner.model.leftovers import Named
+
+    return run_gc(session, GcChoice(provider, named=Named(run=run), delete=True), yes=yes)
+
+
+def args_of(session: Session, given: Given) -> UpArgs:
+    """The words that say what is wanted."""
     environ = session.settings.environ
     return UpArgs(
         image=given["image"],
@@ -107,7 +133,8 @@ def _args(session: Session, given: Given) -> UpArgs:
     )
 
 
-def _choice(session: Session, given: Given) -> UpChoice:
+def choice_of(session: Session, given: Given) -> UpChoice:
+    """The words that say how to go about it. Raises UsageError for a bad duration or price."""
     environ = session.settings.environ
     return UpChoice(
         yes=given.get("yes", False),
@@ -132,7 +159,8 @@ def parse_price(text: str | None) -> float | None:
     return float(text)
 
 
-def _files(session: Session, given: Given) -> Clusterfile:
+def files_of(session: Session, given: Given) -> Clusterfile:
+    """The files that `-f` names, read and checked. Raises UsageError, InvalidFileError (3)."""
     return parse_clusterfile(read_sources(listed(given["file"], "FILE", session.settings.environ)))
 
 

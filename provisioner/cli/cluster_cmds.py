@@ -47,12 +47,21 @@ def plan(
 
 
 @flags.taking(flags.Yes, flags.Answer)
-def down(name: o.ClusterArg, *, provider: o.ProviderFlag = None, **given: Any) -> int:
+def down(
+    name: o.MaybeClusterArg = None,
+    *,
+    provider: o.ProviderFlag = None,
+    run: o.DownRun = None,
+    delete_data: o.DeleteData = False,
+    **given: Any,
+) -> int:
     """Remove a cluster and everything that was made for it (alias: destroy).
 
     Says that it is gone only after looking. Works without our state too: with --provider it looks at the machines.
+    With --run instead of NAME it removes every cluster in your cloud accounts that this run made.
     """
-    from provisioner.cli.cluster import run_down
+    from provisioner.cli.cluster import DownWords, run_down
 
     session = open_session(given["output"], **flags.talk_of(given))
-    return run_down(session, name, provider, yes=given["yes"] or given["auto_approve"])
+    words = DownWords(name, provider, run, delete_data=delete_data)
+    return run_down(session, words, yes=given["yes"] or given["auto_approve"])

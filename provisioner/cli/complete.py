@@ -59,7 +59,9 @@ def host_names(settings: Settings | None, cluster: str) -> list[str]:
     resources = _dig(state, "checkpoint", "latest", "resources")
     if not isinstance(resources, list):
         return []
-    urns = [str(_dig(r, "urn")) for r in resources if str(_dig(r, "type")).endswith(":Host")]
+    from provisioner.model.plan import is_machine
+
+    urns = [str(_dig(r, "urn")) for r in resources if is_machine(str(_dig(r, "type")))]
     return sorted(urn.rpartition("::")[2] for urn in urns)
 
 

@@ -40,6 +40,20 @@ def run_doctor(session: Session) -> int:
     return 0 if all(c.ok for c in checks) else PreconditionError.exit_code
 
 
+def run_permissions(session: Session, provider: str) -> int:
+    """`doctor --permissions PROVIDER`: the least policy, as the provider writes policies. Raises UsageError (3)."""
+    from drivers.base import load_driver
+    from provisioner.model.words import parse_provider
+
+    around = surroundings_of(session.settings, SystemClock())
+    policy = load_driver(parse_provider(provider), around).permissions()
+    if policy:
+        session.screen.print([policy.rstrip("\n")])
+    else:
+        session.screen.say(f"provider {provider} needs no permissions")
+    return 0
+
+
 def collect_checks(settings: Settings, drivers: DriverRegistry) -> Iterator[Check]:
     """All checks, one after another; a check that cannot be made is one that failed."""
     yield _engine(settings)

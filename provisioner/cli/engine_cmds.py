@@ -33,6 +33,7 @@ def engine_status(
 
 def doctor(
     *,
+    permissions: o.Permissions = None,
     output: o.Output = "table",
     quiet: o.Quiet = False,
     verbose: o.Verbose = 0,
@@ -42,6 +43,7 @@ def doctor(
 
     Ends with 12 if something is missing.
     """
-    from provisioner.cli.doctor import run_doctor
+    from provisioner.cli.doctor import run_doctor, run_permissions
 
-    return run_doctor(open_session(output, quiet=quiet, verbose=verbose, color=color))
+    session = open_session(output, quiet=quiet, verbose=verbose, color=color)
+    return run_permissions(session, permissions) if permissions is not None else run_doctor(session)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from provisioner.model.deadline import keeper_of
 from provisioner.model.driver import Check
 from provisioner.model.report import DownReport, HostStatus, ListRow, LockInfo, StatusReport, StepReport, UpReport
 from provisioner.world import ExecResult
@@ -45,6 +46,7 @@ def down_to_json(report: DownReport) -> Document:
         "removed": list(report.removed),
         "left": list(report.left),
         "warnings": list(report.warnings),
+        "kept": [{"host": k.host, "path": k.path, "size": k.size} for k in report.kept],
         "seconds": round(report.seconds, 3),
     }
 
@@ -61,6 +63,7 @@ def status_to_json(report: StatusReport) -> Document:
         "hosts": [_host(h) for h in report.hosts],
         "outputs": dict(report.outputs),
         "expiresAt": report.expires_at,
+        "keptBy": keeper_of(report.provider, report.expires_at),
         "lock": _lock(report.lock),
     }
 

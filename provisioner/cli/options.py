@@ -277,8 +277,104 @@ Roles = Annotated[
 Force = Annotated[
     bool, typer.Option("--force", show_envvar=False, envvar=f"{PREFIX}FORCE", help="Although a cluster runs it.")
 ]
+DownRun = Annotated[
+    str | None,
+    typer.Option(
+        "--run",
+        metavar="ID",
+        show_envvar=False,
+        envvar=f"{PREFIX}RUN",
+        help="Instead of NAME: every cluster that this run (ours, or the CI's) made, by tag.",
+    ),
+]
+DeleteData = Annotated[
+    bool,
+    typer.Option(
+        "--delete-data",
+        show_envvar=False,
+        envvar=f"{PREFIX}DELETE_DATA",
+        help="Where machines stay: delete the cluster's data too.",
+    ),
+]
+GcRegions = Annotated[
+    list[str] | None,
+    typer.Option("--region", metavar="REGION", help="Look only there; may repeat. Default: every region you can see."),
+]
+GcCluster = Annotated[
+    str | None,
+    typer.Option(
+        "--cluster",
+        metavar="NAME|CID",
+        show_envvar=False,
+        envvar=f"{PREFIX}CLUSTER",
+        help="Delete this one, whatever its deadline.",
+    ),
+]
+GcRun = Annotated[
+    str | None,
+    typer.Option(
+        "--run",
+        metavar="ID",
+        show_envvar=False,
+        envvar=f"{PREFIX}RUN",
+        help="Delete what this run (ours, or the CI's) made, whatever its deadline.",
+    ),
+]
+Delete = Annotated[
+    bool,
+    typer.Option(
+        "--delete", show_envvar=False, envvar=f"{PREFIX}DELETE", help="Delete, after a question; else only look."
+    ),
+]
+OutputsFormat = Annotated[
+    Literal["table", "json", "yaml", "name", "env"],
+    typer.Option(
+        "--output",
+        "-o",
+        show_envvar=False,
+        envvar=f"{PREFIX}OUTPUT",
+        help="How data is printed; env: lines for a shell.",
+    ),
+]
+ShowSecrets = Annotated[
+    bool,
+    typer.Option("--show-secrets", show_envvar=False, envvar=f"{PREFIX}SHOW_SECRETS", help="Print secret outputs too."),
+]
+OnFailure = Annotated[
+    str,
+    typer.Option(
+        "--on-failure",
+        metavar="destroy|keep:DURATION",
+        show_envvar=False,
+        envvar=f"{PREFIX}ON_FAILURE",
+        help="When `up` or the command fails: remove the cluster, or keep it to look at.",
+    ),
+]
+Artifacts = Annotated[
+    str | None,
+    typer.Option(
+        "--artifacts",
+        metavar="DIR",
+        show_envvar=False,
+        envvar=f"{PREFIX}ARTIFACTS",
+        help="Before removing it: copy reports, ledgers and step logs there.",
+    ),
+]
+Permissions = Annotated[
+    str | None,
+    typer.Option(
+        "--permissions",
+        metavar="PROVIDER",
+        show_envvar=False,
+        envvar=f"{PREFIX}PERMISSIONS",
+        help="Print the least policy that this provider needs, and check nothing.",
+        autocompletion=complete_provider,
+    ),
+]
+
 LIST_FLAGS = {
     "zone": "ZONE",
+    "region": "REGION",
     "file": "FILE",
     "env": "ENV",
     "env_secret": "ENV_SECRET",

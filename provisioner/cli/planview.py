@@ -61,10 +61,25 @@ def down_lines(plan: DownPlan) -> Lines:
     image = f"image {escape(plan.image)}    " if plan.image else ""
     lines = [_labelled("Cluster", f"{plan.cluster}    {image}provider {plan.provider}")]
     hosts = f"{count(len(plan.hosts), 'host')} ({few(plan.hosts)})" if plan.hosts else "what is left of it"
-    lines.append((("Removes   ", "bold"), (f"- {hosts}, with disks and data", "red")))
+    if plan.stays:
+        lines += _staying_lines(plan, hosts)
+    else:
+        lines.append((("Removes   ", "bold"), (f"- {hosts}, with disks and data", "red")))
     if plan.without_state:
         found = f"found by looking ({plan.cid})" if plan.cid else "found by looking"
         lines.append(_labelled("Note", f"{found}: this state folder does not know the cluster"))
+    return tuple(lines)
+
+
+def _staying_lines(plan: DownPlan, hosts: str) -> Lines:
+    """Machines that are not ours stay; only what the cluster made on them goes, and its data by leave."""
+    lines: list[Line] = [(("Undoes    ", "bold"), (f"what it made on {hosts}; the machines stay", "red"))]
+    verb, style = ("Deletes", "red") if plan.delete_data else ("Keeps", "")
+    for kept in plan.data:
+        known = size(kept.size) if kept.size is not None else "size unknown"
+        lines.append(((f"{verb:<{LABEL}}", "bold"), (f"{escape(kept.path)} on {escape(kept.host)}, {known}", style)))
+    if plan.data and not plan.delete_data:
+        lines.append(_labelled("Note", "--delete-data deletes the data too"))
     return tuple(lines)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from provisioner.cli.text import Line, Lines, columns, count, escape, plain, seconds, short_digest, styled
+from provisioner.model.deadline import keeper_of
 from provisioner.model.driver import Check
 from provisioner.model.report import DownReport, HostStatus, ListRow, StatusReport, UpReport
 
@@ -53,7 +54,8 @@ def down_report_lines(report: DownReport) -> Lines:
     if not report.removed:
         return (*lines, plain(f"Nothing found of {report.cluster} in {report.provider}; nothing was removed"))
     head = f"{report.cluster} is gone in {seconds(report.seconds)}: {count(len(report.removed), 'thing')} removed"
-    return (*lines, styled(head + ", nothing found afterwards", "bold"))
+    kept = [f"  kept  {escape(k.path)} on {escape(k.host)}" for k in report.kept]
+    return (*lines, styled(head + ", nothing found afterwards", "bold"), *map(plain, kept))
 
 
 def status_lines(report: StatusReport, *, wide: bool = False) -> Lines:
@@ -65,7 +67,8 @@ def status_lines(report: StatusReport, *, wide: bool = False) -> Lines:
         since = escape(report.lock.since)
         lines.append(_pair("Locked", f"by {escape(report.lock.command)}, pid {report.lock.pid}, since {since}"))
     if report.expires_at:
-        lines.append(_pair("Expires", escape(report.expires_at)))
+        keeper = keeper_of(report.provider, report.expires_at)
+        lines.append(_pair("Expires", f"{escape(report.expires_at)}    kept by: {keeper}"))
     lines += [_pair("Output", f"{escape(k)} = {escape(v)}") for k, v in report.outputs.items()]
     return (*lines, plain(""), *_host_rows(report.hosts, wide=wide))
 

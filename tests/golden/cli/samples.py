@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import UTC, datetime
 
 from provisioner.events import (
     BytesSent,
@@ -16,9 +17,13 @@ from provisioner.events import (
     StepStarted,
     Warned,
 )
+from provisioner.gc import GcReport
+from provisioner.handover import Outputs
+from provisioner.model.driver import FoundResource
 from provisioner.model.facts import HealthReading
 from provisioner.model.hosts import Inventory, InventoryHost, SshTarget
 from provisioner.model.ids import ClusterId, ClusterName, Digest, HostName, StepId
+from provisioner.model.leftovers import NOBODY, judge
 from provisioner.model.plan import ApplyPlan, HostPlan, InfraPlan, Plan, ResourceChange
 from provisioner.model.report import (
     ApplyReport,
@@ -30,7 +35,9 @@ from provisioner.model.report import (
     StepReport,
     UpReport,
 )
+from provisioner.model.secret import Secret, Value
 from provisioner.model.steps import Step, StepKind, StepState
+from provisioner.ttl import TtlReport
 from provisioner.world import DownPlan
 
 NAME = ClusterName("etcd")
@@ -200,6 +207,47 @@ def list_rows() -> tuple[ListRow, ...]:
             "2026-12-01T00:00:00Z",
         ),
     )
+
+
+def found(kind: str, id_: str, **fields: object) -> FoundResource:
+    resource = FoundResource(
+        kind=kind,
+        id=id_,
+        region="eu-1",
+        name="m1",
+        cid=CID,
+        run="20261124T100000Z-abcdef",
+        created="2026-11-24T10:00:00Z",
+        expires_at="2026-11-24T11:00:00Z",
+        price=0.25 if kind == "instance" else None,
+        currency="USD" if kind == "instance" else "",
+        ci_run="77",
+    )
+    return replace(resource, **fields)  # type: ignore[arg-type]
+
+
+def gc_report(**fields: object) -> GcReport:
+    now = datetime(2026, 11, 24, 14, 30, tzinfo=UTC)
+    resources = (
+        found("instance", "i-1"),
+        found("vpc", "vpc-1"),
+        found("instance", "i-2", cid=ClusterId("shop-bbbbbb"), expires_at="2026-11-24T20:00:00Z"),
+        found("instance", "i-3", cid=ClusterId("old-cccccc"), expires_at=None, created="2026-11-01T00:00:00Z"),
+        found("vpc", "vpc-2", cid=None, run=None, ci_run=None, expires_at=None, created=None),
+    )
+    dark = (("cloud eu-2", "not allowed\x1b[31m"),)
+    return replace(GcReport(judge("cloud", resources, now, NOBODY), dark), **fields)  # type: ignore[arg-type]
+
+
+def ttl_report(**fields: object) -> TtlReport:
+    until, before = "2026-11-24T13:00:00Z", "2026-11-24T11:00:00Z"
+    report = TtlReport(NAME, CID, "cloud", until, before, "gc", ("m2",))
+    return replace(report, **fields)  # type: ignore[arg-type]
+
+
+def outputs() -> Outputs:
+    values: dict[str, Value] = {"endpoints": "10.1.2.3:2379 x", "it's": "a'b", "token": Secret("swordfish")}
+    return Outputs(NAME, CID, values)
 
 
 def run_events() -> tuple[tuple[float, Event], ...]:

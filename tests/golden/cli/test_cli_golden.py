@@ -5,10 +5,13 @@ from __future__ import annotations
 import io
 import os
 from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
+from provisioner.cli.accountviews import gc_lines, outputs_env_lines, outputs_lines, ttl_lines
 from provisioner.cli.board import Board
 from provisioner.cli.failure import failure_lines
 from provisioner.cli.live import make_console, to_rich
@@ -20,6 +23,8 @@ from provisioner.cli.text import Lines, plain, to_ansi, to_plain
 from provisioner.cli.views import check_lines, down_report_lines, list_lines, status_lines, up_lines
 from provisioner.errors import InvalidFileError, Problem, StepError
 from provisioner.model.driver import Check
+from provisioner.model.ids import HostName
+from provisioner.model.report import KeptData
 from tests.golden.cli import samples as s
 
 FOLDER = Path(__file__).parent / "screens"
@@ -66,6 +71,15 @@ CHECKS = (
     Check("local: root", ok=False, detail="uid 1000", hint="run it as root"),
 )
 
+NOW = datetime(2026, 11, 24, 14, 30, tzinfo=UTC)
+STAYS = s.down_plan(
+    stays=True,
+    data=(
+        KeptData(HostName("m1"), "/var/lib/sealer/data/etcd/data", 1_200_000),
+        KeptData(HostName("m2"), "/var/lib/sealer/data/etcd/data", None),
+    ),
+)
+
 SCREENS: dict[str, Callable[[], Lines]] = {
     "plan-new": lambda: with_question(plan_lines(s.new_cluster()), plan_question(s.new_cluster())),
     "plan-new-wide": lambda: plan_lines(s.new_cluster(), wide=True),
@@ -85,6 +99,16 @@ SCREENS: dict[str, Callable[[], Lines]] = {
     "list": lambda: list_lines(s.list_rows()),
     "list-wide": lambda: list_lines(s.list_rows(), wide=True),
     "doctor": lambda: check_lines(CHECKS),
+    "down-staying": lambda: with_question(down_lines(STAYS), down_question(STAYS)),
+    "down-staying-all": lambda: down_lines(replace(STAYS, delete_data=True)),
+    "down-kept": lambda: down_report_lines(s.down_report(kept=STAYS.data)),
+    "gc": lambda: gc_lines(s.gc_report(), NOW),
+    "gc-deleted": lambda: gc_lines(s.gc_report(deleted=True, removed=("a", "b"), left=("vpc-1: in use",)), NOW),
+    "ttl": lambda: ttl_lines(s.ttl_report()),
+    "ttl-none": lambda: ttl_lines(s.ttl_report(expires_at=None, before=None, keeper=None)),
+    "outputs": lambda: outputs_lines(s.outputs(), secrets=False),
+    "outputs-env": lambda: tuple(map(plain, outputs_env_lines(s.outputs(), secrets=True))),
+    "outputs-env-hidden": lambda: tuple(map(plain, outputs_env_lines(s.outputs(), secrets=False))),
     "failed-step": failed_step,
     "bad-file": bad_file,
 }

@@ -49,8 +49,10 @@ class Pipeline:
         self.calls.append((args, files, choice))
         return _answer(self.plan_answer)
 
-    async def down(self, _world: Any, name: str, provider: str | None, confirm: Callable[[Any], bool]) -> Any:
-        self.calls.append((name, provider, confirm(s.down_plan())))
+    async def down(
+        self, _world: Any, name: str, provider: str | None, confirm: Callable[[Any], bool], *, delete_data: bool
+    ) -> Any:
+        self.calls.append((name, provider, confirm(s.down_plan()), delete_data))
         return _answer(self.down_answer)
 
     async def status(self, _world: Any, name: str) -> Any:
@@ -317,7 +319,8 @@ def test_validate_answers_in_both_forms(pipeline: Pipeline, tmp_path: Path, caps
 def test_down(verb: str, pipeline: Pipeline, capsys: pytest.CaptureFixture[str]) -> None:
     assert main([verb, "etcd", "--provider", "local", "-y", "-o", "json"]) == 0
     assert read(capsys, "down")["removed"]
-    assert pipeline.calls == [("etcd", "local", True)]
+    assert main([verb, "etcd", "--delete-data", "-y"]) == 0
+    assert pipeline.calls == [("etcd", "local", True, False), ("etcd", None, True, True)]
 
 
 def test_down_that_leaves_something_is_6(pipeline: Pipeline, capsys: pytest.CaptureFixture[str]) -> None:

@@ -13,6 +13,7 @@ import pytest
 
 from provisioner.cli.complete import cluster_names, host_names, image_references
 from provisioner.cli.main import main
+from provisioner.model.grammar import BUILT_PROVIDERS
 from provisioner.settings import Settings, load_settings
 
 
@@ -81,7 +82,7 @@ def complete(settings: Settings, words: list[str]) -> list[str]:
         (["sealer-cloud", "exec", "etcd", "--host", ""], ["m1", "m2"]),
         (["sealer-cloud", "up", "e"], ["etcd:v1"]),
         (["sealer-cloud", "up", "-n", "s"], ["shop"]),
-        (["sealer-cloud", "up", "--provider", ""], ["local"]),
+        (["sealer-cloud", "up", "--provider", ""], sorted(BUILT_PROVIDERS)),
         (["sealer-cloud", "plan", "-o", "m"], ["markdown"]),
         (["sealer-cloud", "image", "r"], ["rm"]),
         (["sealer-cloud", "down", "--allow"], []),

@@ -10,14 +10,15 @@ import pytest
 from jsonschema import Draft202012Validator
 from referencing import Registry, Resource
 
-from provisioner.cli import jsonout
+from provisioner.cli import accountviews, jsonout
 from provisioner.cli.screen import to_json, to_yaml
 from provisioner.image.store import ImageDetail, ImageRow, Removed
 from provisioner.infra.install import EngineInfo, EngineStatus
 from provisioner.model.driver import Check
-from provisioner.model.ids import Digest
+from provisioner.model.ids import Digest, HostName
 from provisioner.model.images import Layer, PinnedImage
 from provisioner.model.planhash import plan_to_json
+from provisioner.model.report import KeptData
 from provisioner.world import ExecResult
 from tests.golden.cli import samples as s
 
@@ -40,6 +41,7 @@ DOCUMENTS: dict[str, list[dict[str, object]]] = {
     "down": [
         jsonout.down_to_json(s.down_report()),
         jsonout.down_to_json(s.down_report(cid=None, removed=(), left=("link",), warnings=("w",))),
+        jsonout.down_to_json(s.down_report(kept=(KeptData(HostName("m1"), "/data", None),))),
     ],
     "status": [jsonout.status_to_json(s.status_report()), jsonout.status_to_json(s.status_report(lock=None))],
     "list": [jsonout.list_to_json(s.list_rows()), jsonout.list_to_json(())],
@@ -51,6 +53,9 @@ DOCUMENTS: dict[str, list[dict[str, object]]] = {
     ],
     "images": [jsonout.images_to_json((ImageRow("etcd", None, DIGEST, "", 0, "corrupt"),))],
     "image": [jsonout.image_to_json(ImageDetail(IMAGE, ("etcd:v1",), ("COPY a /",)))],
+    "gc": [accountviews.gc_to_json(s.gc_report()), accountviews.gc_to_json(s.gc_report(deleted=True, left=("x",)))],
+    "ttl": [accountviews.ttl_to_json(s.ttl_report()), accountviews.ttl_to_json(s.ttl_report(expires_at=None))],
+    "outputs": [accountviews.outputs_to_json(s.outputs(), secrets=secrets) for secrets in (True, False)],
     "image-removed": [jsonout.removed_to_json(Removed("etcd:v1", DIGEST, gone=True, freed=9))],
 }
 

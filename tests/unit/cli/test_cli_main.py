@@ -43,9 +43,10 @@ def own_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_every_verb_of_this_order_is_there() -> None:
     paths = {" ".join(path) for path, _ in COMMANDS}
-    wanted = "up plan preview down destroy status list ls ssh exec validate doctor completion version"
+    wanted = "up plan preview down destroy status list ls ssh exec validate doctor completion version with outputs gc"
     images = {f"image {verb}" for verb in ("build", "ls", "list", "inspect", "rm")}
-    assert paths == {*wanted.split(), *images, "engine install", "engine status", "plugin install"}
+    ttl = {f"ttl {verb}" for verb in ("show", "extend", "cancel")}
+    assert paths == {*wanted.split(), *images, *ttl, "engine install", "engine status", "plugin install"}
 
 
 @pytest.mark.parametrize(("path", "command"), COMMANDS, ids=[" ".join(p) for p, _ in COMMANDS])
