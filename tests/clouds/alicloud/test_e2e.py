@@ -10,16 +10,16 @@ from pathlib import Path
 import pytest
 
 from tests.clouds.alicloud.scene import down_words, make_user, up_words
-from tests.clouds.alicloud.sim.faults import Fault, key_deleted, no_stock, token_expired
+from tests.clouds.alicloud.sim.faults import key_deleted, no_stock, token_expired
 from tests.clouds.alicloud.sim.server import SECRET, Simulator
 from tests.e2e import tiny
 from tests.e2e.product import Product
 
 pytestmark = [pytest.mark.clouds, pytest.mark.hosts, pytest.mark.engine]
 
-QUIET_CALLS = 20
+QUIET_CALLS = 8
 """What a run that changes nothing may ask of the cloud beyond what each machine costs."""
-CALLS_PER_MACHINE = 12
+CALLS_PER_MACHINE = 10
 PATIENCE = 300.0
 
 
@@ -144,10 +144,9 @@ def test_credentials_are_refused_before_anything_is_made(
     elif what == "expired token":
         account.faults.add(token_expired())
     else:
-        account.faults.add(Fault("RunInstances", "Forbidden.RAM", "User not authorized to operate.", 403))
         account.allowed = frozenset({"sts:*"})
     answer = user.run(*up_words("web"), timeout=PATIENCE)
     assert answer.rc == 5, answer
-    assert account.mutations() == [c for c in account.mutations() if c == "GetCallerIdentity"]
+    assert account.mutations() == []
     assert account.store.counts() == {}
     assert "canary" not in answer.out + answer.err
