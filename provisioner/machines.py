@@ -13,7 +13,7 @@ from provisioner.model.driver import Choice, Refused
 from provisioner.model.failover import moved_lines, over_price, price_of, refusal_lines, refused_by
 from provisioner.model.hosts import StackOutputs
 from provisioner.model.plan import is_machine
-from provisioner.placing import known_offers, with_placement
+from provisioner.placing import in_order, known_offers, with_placement
 from provisioner.world import World
 from stacks.program import build_program
 
@@ -115,7 +115,7 @@ def _out_of_choices(message: str, error: CapacityError, tried: tuple[str, ...]) 
 
 def _with_choice(world: World, draft: Draft, choice: Choice) -> Draft:
     accepted = with_placement(draft.wish.accepted, choice)
-    offers = known_offers(choice.offers, draft.plan.offers)
+    offers = known_offers(in_order(choice.offers, accepted), draft.plan.offers)
     price = price_of(offers, world.clock.now(), accepted.expires_at)
     return replace(
         draft,

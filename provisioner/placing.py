@@ -42,7 +42,13 @@ async def place(
         known["placement"] = before.placement
     asked = accepted.model_copy(update=known)
     choice = await asyncio.to_thread(driver.choose, asked, cid, standing=standing)
-    return with_placement(asked, choice), choice
+    return with_placement(asked, choice), replace(choice, offers=in_order(choice.offers, accepted))
+
+
+def in_order(offers: Iterable[Offer], accepted: Accepted) -> tuple[Offer, ...]:
+    """Offers in the order of the hosts."""
+    order = {host.name: number for number, host in enumerate(accepted.hosts)}
+    return tuple(sorted(offers, key=lambda offer: order.get(offer.host, len(order))))
 
 
 def with_placement(accepted: Accepted, choice: Choice) -> Accepted:

@@ -16,7 +16,7 @@ from provisioner.draft import author_of, secrets_of
 from provisioner.errors import AccessError, PreconditionError, SealerError, UsageError
 from provisioner.events import Phase, PhaseDone, PhaseStarted, Warned
 from provisioner.model.accepted import Accepted
-from provisioner.model.driver import STAYING, FoundCluster
+from provisioner.model.driver import STAYING, Driver, FoundCluster
 from provisioner.model.engine import StackState
 from provisioner.model.hosts import Inventory
 from provisioner.model.ids import ClusterId, ClusterName, new_run_id, parse_digest
@@ -180,7 +180,9 @@ async def destroy(world: World, target: Target, *, named: bool) -> tuple[str, ..
     begun = world.clock.monotonic()
     world.events(PhaseStarted(Phase.REMOVE, len(target.plan.hosts)))
     try:
-        needs = await asyncio.to_thread(world.driver(target.plan.provider).needs)
+        driver = world.driver(target.plan.provider)
+        needs = await asyncio.to_thread(driver.needs)
+        await _end_orphans(world, driver, target.stored)
         result = await world.engine.destroy(target.plan.cluster, world.events, needs)
     except AccessError as error:
         if not named:
@@ -192,6 +194,17 @@ async def destroy(world: World, target: Target, *, named: bool) -> tuple[str, ..
     text = f"{len(result.deleted)} resources deleted"
     world.events(PhaseDone(Phase.REMOVE, text, world.clock.monotonic() - begun))
     return tuple(f"{c.type} {c.name}: {c.detail}".rstrip(": ") for c in result.failed)
+
+
+async def _end_orphans(world: World, driver: Driver, stored: StackState) -> None:
+    """After a cut create: a machine that the state does not know would hold its network, and the engine wait for it."""
+    if stored.cid is None or not any(line.startswith("creating ") for line in stored.pending):
+        return
+    found = await asyncio.to_thread(driver.orphans, stored.cid, frozenset(stored.resource_ids))
+    if found:
+        what = ", ".join(f"{host} ({machine})" for host, machine in found.items())
+        world.events(Warned(f"the state does not know {what}: all machines are removed by their tags"))
+        await asyncio.to_thread(driver.sweep, stored.cid)
 
 
 async def sweep(world: World, target: Target) -> tuple[tuple[str, ...], tuple[str, ...]]:

@@ -125,7 +125,11 @@ def to_error(outcome: Outcome) -> SealerError:
     for rule in _RULES:
         if rule.pattern.search(text):
             return rule.error(rule.message, hint=rule.hint, evidence=clean(text), phase="machines")
-    return ProviderError(_general(outcome, text), phase="machines", evidence=clean(text))
+    said = "\n".join([*(d.message for d in outcome.diagnostics if d.severity == "error"), text])
+    meaning = meaning_of(read_code(_COLOUR.sub("", said)))  # of a provider that refused before any resource was touched
+    kind = AccessError if meaning is Meaning.ACCESS else ProviderError
+    hint = _HINTS[meaning] if meaning is Meaning.ACCESS else ""
+    return kind(_general(outcome, text), hint=hint, phase="machines", evidence=clean(text))
 
 
 def clean(text: str) -> str:

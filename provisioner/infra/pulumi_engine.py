@@ -116,6 +116,9 @@ class PulumiEngine:
         deployment = self._files().read(cluster) if state else None
         if deployment and any(str(p["type"]) == "creating" for p in deployment.pending):
             notes += await self._clear_pending_creates(cluster)
+        if deployment and bares_user_data(deployment):
+            await self._hide_user_data(cluster)
+            notes.append("encrypted the start scripts of machines that an interrupted run took over")
         return tuple(notes)
 
     async def preview(
@@ -216,8 +219,10 @@ class PulumiEngine:
 
     async def _hide_imported(self, cluster: ClusterName, run: Run) -> None:
         """After a run that imported machines: their start scripts, with a key in them, stand in clear until this."""
-        if not any(step.op.startswith("import") for step in run.seen.steps):
-            return
+        if any(step.op.startswith("import") for step in run.seen.steps):
+            await self._hide_user_data(cluster)
+
+    async def _hide_user_data(self, cluster: ClusterName) -> None:
         deployment = self._files().read(cluster)
         if deployment and bares_user_data(deployment):
             exported = await self._plain(cluster, "stack", "export")

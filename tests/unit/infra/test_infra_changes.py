@@ -158,6 +158,13 @@ def test_of_several_causes_the_lowest_exit_code_wins():
     assert type(to_error(outcome(stock, failed("Code: InvalidParameter", "n2", CLOUD)))) is ProviderError
 
 
+def test_a_provider_that_refuses_the_keys_before_any_resource_is_told_as_such():
+    said = DiagnosticSeen("error", "could not configure: Code: InvalidAccessKeyId.NotFound, key LTAI5tAbCdEfGhIj", "")
+    error = to_error(Outcome(255, diagnostics=(said,)))
+    assert (type(error), error.exit_code) == (AccessError, 5)
+    assert "LTAI" not in str(error)
+
+
 def test_a_failed_identity_or_key_names_its_host():
     error = to_error(outcome(failed("odd", "m1-identity", "sealer:index:HostIdentity")))
     assert error.host == "m1"

@@ -187,6 +187,21 @@ async def test_a_cut_create_leaves_no_twin(cloud: Stage, host: str) -> None:
     assert not (await cloud.up()).changed
 
 
+async def test_what_a_cut_create_left_is_removed_before_the_engine_waits_for_its_network(cloud: Stage) -> None:
+    def die(name: str) -> None:
+        if name == "up/made/n1":
+            raise ProviderError("killed")
+
+    cloud.engine._at = die
+    with pytest.raises(ProviderError):
+        await cloud.up()
+    cloud.engine._at = lambda _name: None
+    report = await cloud.down()
+    assert not cloud.engine.machines
+    assert not report.left
+    assert "the state does not know n1 (machine-3)" in warnings(cloud)
+
+
 async def test_a_machine_with_our_tags_and_no_place_is_named_and_left(cloud: Stage) -> None:
     await cloud.up()
     cid = cloud.engine.stacks["app"].cid
