@@ -167,7 +167,7 @@ def why_none(want: Want, market: Market, refused: Iterable[Refused]) -> str:
     if tried:
         return f"pool {want.pool}: nothing is left; tried {'; '.join(tried)}"
     kind = "spot " if modes(want.spot) == (True,) else ""
-    return f"pool {want.pool}: no {kind}stock of {', '.join(names)} in {', '.join(market.zones)}"
+    return f"pool {want.pool}: no {kind}stock of {', '.join(names)} in {', '.join(market.zones) or 'any zone'}"
 
 
 def over_quota(vcpus: Mapping[bool, int], quota: Mapping[str, int]) -> str | None:

@@ -148,7 +148,7 @@ class AlicloudDriver:
                 return Check("account", ok=False, detail=error.message, hint=error.hint)
             return Check("account", ok=True, detail=f"{self._keys().source}, signed calls are taken")
         except SealerError as error:
-            return Check("credentials", ok=False, detail=error.message, hint=error.hint)
+            return Check("credentials", ok=False, detail=error.message, hint=error.hint, access=True)
         names = {str(r.get("RegionId")) for r in items(answer, "Regions", "Region")}
         if spec and names and region not in names:
             return Check("region", ok=False, detail=f"this account has no region {region}", hint="use --region")
@@ -161,7 +161,9 @@ class AlicloudDriver:
         if now is None or now == spec.account:
             return ()
         detail = f"the cluster is in account {spec.account}, the credentials are of account {now}"
-        return (Check("account", ok=False, detail=detail, hint="use the credentials of the cluster's account"),)
+        return (
+            Check("account", ok=False, detail=detail, hint="use the credentials of the cluster's account", access=True),
+        )
 
     def _check_life(self) -> tuple[Check, ...]:
         ends = _guarded(lambda: self._keys().expires_at)
@@ -174,6 +176,7 @@ class AlicloudDriver:
                 ok=left > 0,
                 detail=f"the token ends in {left} min",
                 hint="get a fresh one: a run may take longer",
+                access=True,
             ),
         )
 

@@ -114,7 +114,7 @@ class Facts:
     def types(self, wants: Iterable[Want]) -> tuple[TypeFact, ...]:
         """What the types are that these pools may mean."""
         found: dict[str, TypeFact] = {}
-        for params in {tuple(sorted(_type_filter(w).items(), key=str)): _type_filter(w) for w in wants}.values():
+        for params in {str(_type_filter(w)): _type_filter(w) for w in wants}.values():
             for row in self.api.tokens("DescribeInstanceTypes", self.region, ("InstanceTypes", "InstanceType"), params):
                 fact = _type_fact(row)
                 found[fact.name] = fact

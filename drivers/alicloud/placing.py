@@ -136,7 +136,7 @@ def _market(facts: Facts, ask: Ask, wants: tuple[Want, ...], standing: network.S
     listed = tuple(z for z in ask.accepted.zones if not allowed or z in allowed) or allowed
     if ask.accepted.zones and allowed and not set(ask.accepted.zones) & set(allowed):
         raise UsageError(f"zones: none of the named subnets is in {', '.join(ask.accepted.zones)}")
-    if not listed and not seen:
+    if not listed and None in stock.values():
         raise UsageError("zones: alicloud does not say which zones have stock here", hint="write zones: or --zone")
     market = Market(listed or tuple(sorted(seen)), types, stock)
     # Zones that this cluster already uses come first, so that a new host joins the others.

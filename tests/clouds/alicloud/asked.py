@@ -40,7 +40,9 @@ def accepted(masters: int = 1, nodes: int = 0, *, pool: dict[str, Any] | None = 
     both = {"cpu": 2, "memory": 4, **(pool or {})}
     pools = [("master", masters, "m"), ("node", nodes, "n")]
     hosts = [
-        AcceptedHost(name=f"{letter}{number + 1}", pool=name, roles=(name,), slot=number + (100 if letter == "n" else 0))
+        AcceptedHost(
+            name=f"{letter}{number + 1}", pool=name, roles=(name,), slot=number + (100 if letter == "n" else 0)
+        )
         for name, count, letter in pools
         for number in range(count)
     ]
@@ -61,5 +63,3 @@ def accepted(masters: int = 1, nodes: int = 0, *, pool: dict[str, Any] | None = 
 def chosen(one: AlicloudDriver, request: Accepted, standing: frozenset[str] = frozenset(), **more: Any) -> Accepted:
     """The request with what the driver chooses for it."""
     return request.model_copy(update={"placement": one.choose(request, None, standing=standing, **more).placement})
-
-

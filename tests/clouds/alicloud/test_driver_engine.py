@@ -1,19 +1,21 @@
 """The driver's program with the real engine, SDK and plugin: real hosts in a simulated account."""
 
 import asyncio
+import json
 from dataclasses import replace
 
 import pytest
 
+from provisioner.errors import CapacityError
 from provisioner.events import ignore
 from provisioner.infra.pulumi_engine import PulumiEngine
-from provisioner.model.accepted import AcceptedSpot
-from provisioner.model.driver import Marks
+from provisioner.model.driver import Marks, Refused
 from provisioner.model.ids import ClusterId, ClusterName, RunId
 from provisioner.settings import load_settings
 from provisioner.stop import Stop
 from stacks.program import build_program
 from tests.clouds.alicloud.asked import CID, RUN, accepted, chosen, driver
+from tests.clouds.alicloud.sim.faults import Fault
 from tests.clouds.alicloud.sim.server import KEY_ID, SECRET
 
 pytestmark = [pytest.mark.clouds, pytest.mark.engine, pytest.mark.hosts, pytest.mark.timeout(600)]
@@ -27,7 +29,9 @@ class Stage:
         found = load_settings()
         self.simulator = simulator
         environ = {k: v for k, v in found.environ.items() if not k.startswith(("ALIBABA_CLOUD", "ALICLOUD"))}
-        self.engine = PulumiEngine(replace(found, state_dir=tmp_path / "state", environ={**environ, **simulator.env}), Stop())
+        self.engine = PulumiEngine(
+            replace(found, state_dir=tmp_path / "state", environ={**environ, **simulator.env}), Stop()
+        )
         self.driver = driver(simulator)
 
     def program(self, request, adopt=None):
@@ -43,8 +47,22 @@ class Stage:
     def destroy(self):
         return asyncio.run(self.engine.destroy(NAME, ignore, self.driver.needs()))
 
+    def lose(self, *urns):
+        """Take resources out of the state, as a run that was killed between the call and the record does."""
+        (file,) = self.engine._settings.state_dir.rglob(".pulumi/stacks/**/demo.json")
+        state = json.loads(file.read_text())
+        latest = state["checkpoint"]["latest"]
+        before = len(latest["resources"])
+        latest["resources"] = [r for r in latest["resources"] if not r["urn"].endswith(urns)]
+        assert len(latest["resources"]) == before - len(urns)
+        file.write_text(json.dumps(state))
+
     def state_text(self):
-        return "".join(p.read_text(errors="replace") for p in self.engine._settings.state_dir.rglob("*") if p.is_file())
+        """The engine's state, its backups and history: not our own 0600 cache of the login key."""
+        folders = self.engine._settings.state_dir.rglob(".pulumi")
+        texts = [p.read_text(errors="replace") for folder in folders for p in folder.rglob("*") if p.is_file()]
+        assert texts
+        return "".join(texts)
 
 
 def test_two_machines_from_nothing_to_nothing(alicloud_hosts, tmp_path):
@@ -57,7 +75,12 @@ def test_two_machines_from_nothing_to_nothing(alicloud_hosts, tmp_path):
     assert hosts["n1"].jump.host_keys == hosts["m1"].host_keys
     runs = [c.params for c in account.log if c.action == "RunInstances" and not c.code]
     assert len(runs) == 2
-    tags = {v: p[k.replace("Key", "Value")] for p in runs for k, v in p.items() if k.startswith("Tag.") and k.endswith("Key")}
+    tags = {
+        v: p[k.replace("Key", "Value")]
+        for p in runs
+        for k, v in p.items()
+        if k.startswith("Tag.") and k.endswith("Key")
+    }
     assert tags["sealer-cloud:cid"] == CID
     assert tags["sealer-cloud:run"] == RUN
     assert tags["team"] == "ci"
@@ -72,8 +95,43 @@ def test_two_machines_from_nothing_to_nothing(alicloud_hosts, tmp_path):
 
     start = len(account.log)
     plan = stage.preview(request)
-    assert not (plan.create or plan.update or plan.replace or plan.delete), plan
+    assert (plan.create, plan.update, plan.replace, plan.delete) == ((), (), (), ())
     assert account.mutations(start) == []
 
+    assert stage.destroy().failed == ()
+    assert stage.driver.leftovers(ClusterId(CID)) == ()
+
+
+def test_no_stock_is_told_by_host_and_the_next_choice_is_made(alicloud_hosts, tmp_path):
+    stage, account = Stage(alicloud_hosts, tmp_path), alicloud_hosts.account
+    request = chosen(
+        stage.driver, accepted(zones=("cn-hangzhou-h", "cn-hangzhou-i"), pool={"instance_types": ("ecs.g7.large",)})
+    )
+    account.faults.add(Fault("RunInstances", "OperationDenied.NoStock", status=403, where={"ZoneId": "cn-hangzhou-h"}))
+    with pytest.raises(CapacityError) as caught:
+        stage.up(request)
+    assert "OperationDenied.NoStock" in caught.value.message + caught.value.evidence
+    refused = Refused("master", "cn-hangzhou-h", "ecs.g7.large", spot=False, code="OperationDenied.NoStock")
+    again = chosen(stage.driver, request, refused=(refused,))
+    assert again.placement["hosts"]["m1"]["zone"] == "cn-hangzhou-i"
+    assert [h.name for h in stage.up(again).hosts] == ["m1"]
+
+    assert stage.driver.sweep(ClusterId(CID))
+    assert stage.driver.leftovers(ClusterId(CID)) == ()
+
+
+def test_a_machine_that_no_state_knows_is_adopted_not_bought_again(alicloud_hosts, tmp_path):
+    stage, account = Stage(alicloud_hosts, tmp_path), alicloud_hosts.account
+    request = chosen(stage.driver, accepted(expires_at="2026-11-25T10:00:00Z"))
+    (made,) = stage.up(request).hosts
+    stage.lose("Instance::m1", "HostIdentity::m1-identity")
+    own = stage.driver.orphans(ClusterId(CID), frozenset())
+    assert own == {"m1": made.machine_id}
+    stage.up(request, own)
+    (kept,) = stage.up(request).hosts
+    assert (kept.machine_id, kept.host_keys) == (made.machine_id, made.host_keys)
+    assert account.counts()["RunInstances"] == 1
+    assert not {"StopInstance", "ModifyInstanceAttribute"} & set(account.counts())
+    assert "OPENSSH PRIVATE KEY" not in stage.state_text()
     assert stage.destroy().failed == ()
     assert stage.driver.leftovers(ClusterId(CID)) == ()

@@ -1,0 +1,172 @@
+"""The alicloud driver's wire, client and credentials; no cloud package and no network."""
+
+from __future__ import annotations
+
+import pytest
+from alicloud_rig import KEYS, Answers
+from hypothesis import given
+from hypothesis import strategies as st
+
+from drivers.alicloud import credentials, network, wire
+from drivers.alicloud.codes import Kind, kind_of, to_error
+from provisioner.errors import (
+    AccessError,
+    CapacityError,
+    ProviderError,
+)
+from provisioner.model.secret import Secret
+
+# ---------------------------------------------------------------- codes and wire
+
+
+@pytest.mark.parametrize(
+    ("code", "kind"),
+    [
+        ("InvalidAccessKeyId.NotFound", Kind.ACCESS),
+        ("SignatureDoesNotMatch", Kind.ACCESS),
+        ("InvalidSecurityToken.Expired", Kind.ACCESS),
+        ("InvalidTimeStamp.Expired", Kind.ACCESS),
+        ("Forbidden.RAM", Kind.ACCESS),
+        ("Throttling.User", Kind.AGAIN),
+        ("ServiceUnavailable", Kind.AGAIN),
+        ("OperationDenied.NoStock", Kind.CAPACITY),
+        ("Zone.NotOnSale", Kind.CAPACITY),
+        ("InvalidResourceType.NotSupported", Kind.CAPACITY),
+        ("InvalidInstanceType.ValueNotSupported", Kind.CAPACITY),
+        ("QuotaExceed.ElasticQuota", Kind.CAPACITY),
+        ("InvalidAccountStatus.NotEnoughBalance", Kind.CAPACITY),
+        ("OperationDenied.SpotPriceLowerThanPublicPrice", Kind.CAPACITY),
+        ("DependencyViolation.VSwitch", Kind.DEPENDS),
+        ("InvalidInstanceId.NotFound", Kind.GONE),
+        ("UnsupportedOperation", Kind.UNKNOWN_ACTION),
+        ("InvalidParameter", Kind.OTHER),
+        ("", Kind.OTHER),
+    ],
+)
+def test_what_codes_mean(code: str, kind: Kind) -> None:
+    assert kind_of(code) is kind
+    expected = {Kind.ACCESS: AccessError, Kind.CAPACITY: CapacityError}.get(kind, ProviderError)
+    assert type(to_error("RunInstances", code, "said")) is expected
+
+
+def test_flattening() -> None:
+    assert wire.flatten({"A": [{"Key": "k", "Value": "v"}], "B": ["x", "y"], "C": True, "D": None, "E": {"F": 1}}) == {
+        "A.1.Key": "k", "A.1.Value": "v", "B.1": "x", "B.2": "y", "C": "true", "E.F": "1",
+    }  # fmt: skip
+
+
+def test_signature_is_the_one_of_the_vendors_example() -> None:
+    params = {
+        "TimeStamp": "2016-02-23T12:46:24Z", "Format": "XML", "AccessKeyId": "testid", "Action": "DescribeRegions",
+        "SignatureMethod": "HMAC-SHA1", "SignatureNonce": "3ee8c1b8-83d3-44af-a94f-4e0ad82fd6cf", "Version": "2014-05-26",
+        "SignatureVersion": "1.0",
+    }  # fmt: skip
+    del params["TimeStamp"]
+    params["Timestamp"] = "2016-02-23T12:46:24Z"
+    assert wire.signature("GET", params, Secret("testsecret")) == "OLeaidS1JvxuMvnyHOwuJ+uX5qY="
+
+
+@given(st.text(max_size=2000))
+def test_cleaned_text_is_one_short_line(text: str) -> None:
+    said = wire.clean(text)
+    assert len(said) <= wire.MESSAGE_LIMIT + 1
+    assert "\n" not in said
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Post https://ecs.example/?AccessKeyId=LTAIcanary&Signature=canary: refused",
+        "Specified signature is not matched. server string to sign is:POST&%2F&AccessKeyId%3DLTAIcanary",
+        "AccessKeyId: LTAIcanary is wrong",
+        "SecurityToken=[canary]",
+    ],
+)
+def test_cleaned_text_holds_no_key(text: str) -> None:
+    assert "canary" not in wire.clean(text)
+
+
+# ---------------------------------------------------------------- the client
+
+
+def test_throttling_is_waited_out() -> None:
+    answers = Answers((400, {"Code": "Throttling.User"}), (503, {}), (200, {"Ok": 1}))
+    assert answers.api().call("ecs", "DescribeRegions", "eu-central-1") == {"Ok": 1}
+    assert [host for host, _, _ in answers.asked] == ["ecs.eu-central-1.aliyuncs.com"] * 3
+    assert len({query for _, query, _ in answers.asked}) == 3, "each try has a nonce of its own"
+
+
+@pytest.mark.parametrize(
+    ("answer", "most"), [((400, {"Code": "Throttling"}), 160), (OSError("refused"), 40), ((502, "no json"), 160)]
+)
+def test_waiting_has_an_end(answer: object, most: float) -> None:
+    answers = Answers(answer)
+    with pytest.raises(ProviderError) as caught:
+        answers.api().call("ecs", "DescribeRegions", "cn-hangzhou")
+    assert 10 < answers.time < most
+    assert "canary" not in str(caught.value)
+
+
+def test_a_refusal_is_not_repeated() -> None:
+    answers = Answers((403, {"Code": "Forbidden.RAM", "Message": "no"}))
+    with pytest.raises(AccessError, match=r"DescribeRegions: Forbidden\.RAM: no"):
+        answers.api().call("ecs", "DescribeRegions", "cn-hangzhou")
+    assert len(answers.asked) == 1
+
+
+def test_pages_are_read_to_the_end() -> None:
+    def answer(*ids: str) -> tuple[int, object]:
+        return 200, {"TotalCount": 3, "Vpcs": {"Vpc": [{"VpcId": i} for i in ids]}}
+
+    answers = Answers(answer("a", "b"), answer("c"))
+    assert [v["VpcId"] for v in network.list_vpcs(answers.api(), "r")] == ["a", "b", "c"]
+    assert "PageNumber=2" in answers.asked[1][2]
+
+
+def test_tokens_are_followed() -> None:
+    answers = Answers((200, {"NextToken": "t", "X": {"Y": [1]}}), (200, {"X": {"Y": [2]}}))
+    assert list(answers.api().tokens("DescribeInstanceTypes", "r", ("X", "Y"), {})) == [1, 2]
+    assert "NextToken=t" in answers.asked[1][2]
+
+
+# ---------------------------------------------------------------- credentials
+
+
+@pytest.mark.parametrize(
+    ("environ", "source", "words"),
+    [
+        (KEYS, "$ALIBABA_CLOUD_ACCESS_KEY_ID", 0),
+        ({"ALICLOUD_ACCESS_KEY": "a", "ALICLOUD_SECRET_KEY": "b"}, "$ALICLOUD_ACCESS_KEY", 1),
+        ({"ACCESSKEYID": "a", "ACCESSKEYSECRET": "b", "RegionID": "cn-chengdu"}, "$ACCESSKEYID", 2),
+        ({"ACCESSKEYID": "a", "ACCESSKEYSECRET": "b", **KEYS}, "$ALIBABA_CLOUD_ACCESS_KEY_ID", 0),
+    ],
+)
+def test_names_of_credentials(environ: dict[str, str], source: str, words: int) -> None:
+    keys = credentials.environ_keys(environ)
+    assert keys is not None
+    assert keys.source == source
+    assert len(credentials.warnings(environ)) == words
+
+
+def test_no_key_prints() -> None:
+    keys = credentials.environ_keys({**KEYS, "ALIBABA_CLOUD_SECURITY_TOKEN": "canary-token"})
+    assert "canary-secret" not in repr(keys)
+    assert "canary-token" not in repr(keys)
+
+
+def test_the_plugin_gets_this_key_and_no_other_way_to_one() -> None:
+    environ = {**KEYS, "ALICLOUD_ACCESS_KEY": "other", "ALIBABA_CLOUD_PROFILE": "p", "SSL_CERT_FILE": "/ca"}
+    environ |= {
+        "ALIBABA_CLOUD_ENDPOINT_ECS": "https://ecs.stack.example:8443/",
+        "HTTPS_PROXY": "http://proxy",
+        "NO_PROXY": "stack.example",
+    }
+    keys = credentials.environ_keys(environ)
+    assert keys is not None
+    given_ = credentials.plugin_environ(environ, keys, "eu-central-1")
+    assert given_["ALICLOUD_ACCESS_KEY"] == given_["ALIBABA_CLOUD_ACCESS_KEY_ID"] == "LTAIcanary"
+    assert given_["ALIBABA_CLOUD_PROFILE"] == given_["ALICLOUD_SECURITY_TOKEN"] == ""
+    assert given_["ALIBABA_CLOUD_ENDPOINT_ECS"] == "ecs.stack.example:8443"
+    assert given_["ALIBABA_CLOUD_ACCOUNT_TYPE"] == "International"
+    assert given_["SSL_CERT_FILE"] == "/ca"
+    assert given_["NO_PROXY"] == r"stack.example,ecs\.stack\.example"
