@@ -24,6 +24,13 @@ ALGORITHMS = (
     ("rsa-sha2-512", "rsa-sha2-256"),
 )
 """What a host is asked for, one kind after the other, where its pin is a fingerprint and does not say its kind."""
+ANOTHER_KIND = (
+    asyncssh.HostKeyNotVerifiable,
+    asyncssh.KeyExchangeFailed,
+    asyncssh.ConnectionLost,
+    ConnectionResetError,
+)
+"""How a try ends whose kind of key the host does not have, or has another one of: some hang up before we do."""
 
 Release = Callable[[], Awaitable[None]]
 
@@ -100,7 +107,7 @@ class Dialer:
                 return await self._try(route, tunnel, algorithms)
             except HostError as refused:
                 error = refused if error is None or isinstance(refused, HostKeyError) else error
-                if not isinstance(refused.__cause__, (asyncssh.HostKeyNotVerifiable, asyncssh.KeyExchangeFailed)):
+                if not isinstance(refused.__cause__, ANOTHER_KIND):
                     raise
         raise error or HostError(f"{route} cannot be reached", host=route.name)
 
