@@ -35,6 +35,7 @@ from provisioner.world import UpChoice
 
 DESTROY, KEEP = "destroy", "keep:"
 LABEL = 63
+REPORTS = ("up.json", "status.json", "error.json")
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +124,8 @@ def _folder(text: str | None) -> Path | None:
     path = Path(text)
     try:
         path.mkdir(parents=True, exist_ok=True)
+        for name in REPORTS:  # an earlier run's report beside this one's would tell two stories
+            (path / name).unlink(missing_ok=True)
     except OSError as error:
         raise UsageError(f"--artifacts {text}: {error.strerror or error}", hint="name a folder to write to") from error
     return path.absolute()
@@ -152,7 +155,7 @@ def _command(lease: Lease, relay: Relay) -> int:
     if env is None:
         return code
     screen = lease.session.screen
-    screen.say(styled(f"Running {' '.join(map(escape, lease.command))}", "bold"))
+    screen.say(styled(f"Running {escape(lease.command[0])} beside {lease.name}", "bold"))  # its words may be secret
     try:
         code = relay.run(lease.command, {**lease.session.settings.environ, **env})
     except OSError as error:
