@@ -242,3 +242,40 @@ async def test_a_fingerprint_beside_a_key(server: FakeSshd) -> None:
     for pins in ((other.public, fingerprint(server)), (fingerprint(other), server.public)):
         link = await make_connect()(replace(server.machine, host_keys=pins), server.keys)
         await link.close()
+
+
+# --- all of it at once, with OpenSSH's server
+
+
+@pytest.mark.hosts
+async def test_a_real_host_behind_a_real_one_by_fingerprints(tmp_path: Path) -> None:
+    from drivers.local import machines
+    from drivers.local.defaults import default_paths
+    from drivers.local.sshd import unpack_sshd
+    from tests.hosts.cluster import Cluster
+
+    unpack_sshd(default_paths().sshd)
+    cluster = Cluster("way")
+    mine = tmp_path / "id"
+    cluster.key.write_private_key(mine)
+    try:
+        first, second = cluster.up(2)
+        prints = [asyncssh.import_public_key(state.host_key).get_fingerprint() for state in (first, second)]
+        way = Jump(SshTarget(first.address), (prints[0],))
+        target = SshTarget(second.address)
+        machine = InventoryHost(
+            second.name, (), target.host, target, (prints[1],), second.machine_id, jump=way, identity=str(mine)
+        )
+        connect = make_connect()
+        links = await asyncio.gather(*(connect(machine, FakeSshd().keys) for _ in range(12)))
+        seen = await asyncio.gather(
+            *(link.run(("sh", "-c", "hostname; echo $SSH_CLIENT"), timeout=20) for link in links)
+        )
+        assert {result.stdout.decode().split()[0] for result in seen} == {"m2"}
+        assert {result.stdout.decode().split()[1] for result in seen} == {first.address}, "it came through the first"
+        for link in links:
+            await link.close()
+        with pytest.raises(HostKeyError):
+            await connect(replace(machine, host_keys=(prints[0],)), FakeSshd().keys)
+    finally:
+        machines.sweep(cluster.cid)
