@@ -112,8 +112,13 @@ def _check_kinds(root: Map, entries: Any, provider: str | None, report: Report) 
 
 
 def _exists(root: Map, index: int) -> bool:
+    return _has(root, index, "address")
+
+
+def _has(root: Map, index: int, key: str) -> bool:
+    """True where a host's entry says something under a key, right or wrong."""
     entry = find(root, (*_HOSTS, index))
-    return isinstance(entry, Map) and not is_null(entry.get("address") or NOTHING)
+    return isinstance(entry, Map) and not is_null(entry.get(key) or NOTHING)
 
 
 def _refuse_kind(root: Map, path: Path, report: Report, *, exists: bool) -> None:
@@ -183,7 +188,7 @@ def _read_machines(root: Map, entries: Any, base: SshDoc, report: Report) -> tup
         if entry.get("address"):
             machines.append(_to_machine(root, index, entry, roles, base=base, report=report))
     if all(entry.get("roles", 1) is not None for entry in entries):
-        check_masters(root, _HOSTS, [(m.roles, 1) for m in machines], report)
+        check_masters(root, _HOSTS, [(entry.get("roles") or ("node",), 1) for entry in entries], report)
     return tuple(machines)
 
 
@@ -193,7 +198,7 @@ def _to_machine(root: Map, index: int, entry: Any, roles: tuple[str, ...], *, ba
     if entry.get("knownHostsFile"):
         own = read_login({"knownHostsFile": entry["knownHostsFile"]}, report).over(own)
     ssh = own.over(base)
-    if not ssh.known_hosts_file and not entry.get("hostKeys") and entry.get("hostKeys", 1) is not None:
+    if not ssh.known_hosts_file and not _has(root, index, "hostKeys"):
         what = "its host key is not known, so nobody could tell this machine from another"
         report.problem(find(root, path), path, what, f"write hostKeys or knownHostsFile; {_KEY_HINT}")
     check_jump_keys(root, path, ssh, report)

@@ -33,10 +33,8 @@ def wanted_machines(
     Raises UsageError (3) naming what is missing or said twice.
     """
     found = _listed(cluster, infra, stored)
-    for flag, role in _FLAGS.items():
-        text = getattr(args, flag)
-        if text is not None:
-            found = _with_flag(found, flag, role, text)
+    for role, machines in _flagged(args).items():
+        found = _with_flag(found, role, machines)
     if not found:
         raise UsageError(
             "provider baremetal works on machines that exist, and none is named",
@@ -89,14 +87,25 @@ def _stored(stored: Accepted | None) -> list[Machine]:
     ]
 
 
-def _with_flag(found: list[Machine], flag: str, role: str, text: str) -> list[Machine]:
+def _flagged(args: UpArgs) -> dict[str, tuple[Machine, ...]]:
+    """The machines that flags name, by role; an empty row for a role that a flag says there is none of."""
+    found: dict[str, tuple[Machine, ...]] = {}
+    for flag, role in _FLAGS.items():
+        text = getattr(args, flag)
+        if text is None:
+            continue
+        if is_count(text) and int(text):
+            hint = f"name them: --{flag} 10.1.2.3,10.1.2.4"
+            raise UsageError(f"--{flag} {text}: provider baremetal makes no machines", hint=hint)
+        words = () if is_count(text) else parse_addresses(flag, text)
+        found[role] = tuple(to_machine(word, (role,), {}, SshDoc()) for word in words)
+    _check_addresses([machine for machines in found.values() for machine in machines])
+    return found
+
+
+def _with_flag(found: list[Machine], role: str, wanted: tuple[Machine, ...]) -> list[Machine]:
     """The flag's addresses in place of the role's machines; what is known of an address is kept."""
-    if is_count(text) and int(text):
-        raise UsageError(
-            f"--{flag} {text}: provider baremetal makes no machines", hint=f"name them: --{flag} 10.1.2.3,10.1.2.4"
-        )
     known = {machine.address: machine for machine in found}
-    wanted = () if is_count(text) else tuple(to_machine(a, (role,), {}, SshDoc()) for a in parse_addresses(flag, text))
     ours = [_keep(known[m.address], m) if m.address in known else m for m in wanted]
     taken = {machine.address for machine in ours}
     others = [m for m in found if m.roles[0] != role and m.address not in taken]
