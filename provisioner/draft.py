@@ -21,7 +21,7 @@ from provisioner.apply.output import Masker
 from provisioner.apply.plan import plan_apply
 from provisioner.apply.preflight import parse_requires
 from provisioner.apply.wire import Author
-from provisioner.errors import PreconditionError, UsageError
+from provisioner.errors import AccessError, PreconditionError, UsageError
 from provisioner.events import Phase, PhaseDone, PhaseStarted
 from provisioner.failpoints import arm_failpoint, no_failpoint
 from provisioner.infra.workdir import throwaway
@@ -141,13 +141,14 @@ def user_folders(base: Path, environ: Mapping[str, str]) -> Folders:
 
 
 def check_machine(driver: Driver, spec: object, *, standing: bool) -> None:
-    """Refuse, before anything is made, a machine that cannot serve the provider. Raises PreconditionError (12).
+    """Refuse, before anything is made, a machine that cannot serve the provider.
 
-    What only new machines need is not asked for where the cluster stands: a run that changes nothing must not need it.
+    Raises PreconditionError (12), AccessError (5) where credentials are all that is wrong. What only new machines need is not asked for where the cluster stands: a run that changes nothing must not need it.
     """
     lacks = [c for c in driver.check(spec, standing=standing) if not c.ok]
     if lacks:
-        raise PreconditionError(
+        kind = AccessError if all(c.access for c in lacks) else PreconditionError
+        raise kind(
             f"provider {driver.name} cannot work here: " + "; ".join(f"{c.name}: {c.detail}" for c in lacks),
             hint="; ".join(dict.fromkeys(c.hint for c in lacks if c.hint)),
         )

@@ -25,12 +25,16 @@ STAYING = frozenset({"baremetal"})
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One thing that must hold on this machine or in this account. `ok` False stops, `hint` says what to do."""
+    """One thing that must hold on this machine or in this account. `ok` False stops, `hint` says what to do.
+
+    `access` is True for credentials and permissions: without them a run ends as access denied, not as something missing.
+    """
 
     name: str
     ok: bool
     detail: str
     hint: str = ""
+    access: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -93,7 +93,7 @@ def test_next_zone_when_the_first_is_sold_out_at_the_last_moment(user: Product, 
     assert account.store.counts() == {}
 
 
-@pytest.mark.parametrize("action", ["CreateVpc", "RunInstances"])
+@pytest.mark.parametrize("action", ["CreateVpc", "AuthorizeSecurityGroup", "RunInstances"])
 def test_killed_and_done_again_buys_nothing_twice(user: Product, alicloud_hosts: Simulator, action: str) -> None:
     account = alicloud_hosts.account
     process = user.start(*up_words("web", 2))
