@@ -143,7 +143,8 @@ def user_folders(base: Path, environ: Mapping[str, str]) -> Folders:
 def check_machine(driver: Driver, spec: object, *, standing: bool) -> None:
     """Refuse, before anything is made, a machine that cannot serve the provider.
 
-    Raises PreconditionError (12), AccessError (5) where credentials are all that is wrong. What only new machines need is not asked for where the cluster stands: a run that changes nothing must not need it.
+    Raises PreconditionError (12), AccessError (5) where credentials are all that is wrong. What only new machines need
+    is not asked for where the cluster stands: a run that changes nothing must not need it.
     """
     lacks = [c for c in driver.check(spec, standing=standing) if not c.ok]
     if lacks:
