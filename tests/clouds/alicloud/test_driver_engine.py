@@ -56,6 +56,8 @@ class Stage:
         latest["resources"] = [r for r in latest["resources"] if not r["urn"].endswith(urns)]
         assert len(latest["resources"]) == before - len(urns)
         file.write_text(json.dumps(state))
+        for noted in file.parent.glob("*.attrs"):  # the checksum of what was there
+            noted.unlink()
 
     def state_text(self):
         """The engine's state, its backups and history: not our own 0600 cache of the login key."""
