@@ -1,41 +1,26 @@
-"""What every driver promises, on the fake and on real local hosts: finding, listing and removing by cid alone."""
+"""The promises of every driver, on the fake, on real local hosts, and on bare metal."""
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
 
+import asyncssh
 import pytest
 
 from drivers.base import load_driver
 from drivers.local import machines
 from drivers.local.defaults import default_paths
 from drivers.local.sshd import unpack_sshd
-from provisioner.errors import UsageError
-from provisioner.model.accepted import Accepted, AcceptedHost, AcceptedImage, AcceptedPool
-from provisioner.model.driver import Driver
 from provisioner.model.hosts import InventoryHost, SshTarget
-from provisioner.model.ids import ClusterId, ClusterName, HostName, new_cid
+from provisioner.model.ids import ClusterId, HostName
+from tests.contract.driver.promises import *  # noqa: F403 - the tests themselves
+from tests.contract.driver.promises import KEY, Rig, existing
 from tests.fakes.driver import AROUND, FakeDriver
 
-KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIIbCpiPtjMEhTInBZLNuLkCWZv3T7yU3hHqJpKMeFyzJ"
 
-
-@dataclass
-class Rig:
-    """A driver, and how a machine of a cluster comes to be behind its back."""
-
-    driver: Driver
-    make: Callable[[ClusterId, str], None]
-    cids: list[ClusterId]
-
-    def new(self, name: str) -> ClusterId:
-        self.cids.append(new_cid(ClusterName(name), os.urandom))
-        return self.cids[-1]
-
-
-def fake_rig() -> Rig:
+def fake_rig(_home: Path) -> Rig:
     driver = FakeDriver({})
 
     def make(cid: ClusterId, host: str) -> None:
@@ -44,80 +29,40 @@ def fake_rig() -> Rig:
             HostName(host), ("master",), address, SshTarget(address), (KEY,), "id", running=True
         )
 
-    return Rig(driver, make, [])
+    return Rig(driver, "local", make)
 
 
-def local_rig() -> Rig:
+def local_rig(_home: Path) -> Rig:
     unpack_sshd(default_paths().sshd)
 
     def make(cid: ClusterId, host: str) -> None:
         machines.ensure_network(cid)
         machines.ensure_host(machines.HostInputs(cid, HostName(host), 0, KEY))
 
-    return Rig(load_driver("local", AROUND), make, [])
+    return Rig(load_driver("local", AROUND), "local", make)
 
 
-@pytest.fixture(params=[fake_rig, pytest.param(local_rig, marks=pytest.mark.hosts)], ids=["fake", "local"])
-def rig(request: pytest.FixtureRequest) -> Iterator[Rig]:
-    it = request.param()
+def baremetal_rig(home: Path) -> Rig:
+    (home / ".ssh").mkdir()
+    asyncssh.generate_private_key("ssh-ed25519").write_private_key(str(home / ".ssh/id_ed25519"))
+    driver = load_driver("baremetal", replace(AROUND, environ={"HOME": str(home)}))
+    return Rig(driver, "baremetal", machines=existing())
+
+
+FINDERS = [pytest.param(fake_rig, id="fake"), pytest.param(local_rig, id="local", marks=pytest.mark.hosts)]
+
+
+@pytest.fixture(params=[*FINDERS, pytest.param(baremetal_rig, id="baremetal")])
+def rig(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Rig]:
+    yield from swept(request.param(tmp_path))
+
+
+@pytest.fixture(params=FINDERS)
+def finder(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Rig]:
+    yield from swept(request.param(tmp_path))
+
+
+def swept(it: Rig) -> Iterator[Rig]:
     yield it
     for cid in it.cids:
         it.driver.sweep(cid)
-
-
-def accepted(**pool: object) -> Accepted:
-    return Accepted(
-        cluster="contract",
-        provider="local",
-        image=AcceptedImage(reference="a:1", repository="a", digest="sha256:" + "0" * 64),
-        pools=(AcceptedPool(name="master", roles=("master",), count=1, **pool),),
-        hosts=(AcceptedHost(name="m1", pool="master", roles=("master",), slot=0),),
-        data_root="/var/lib/sealer/data",
-    )
-
-
-def test_it_says_its_name_and_what_it_needs_of_this_machine(rig: Rig) -> None:
-    assert rig.driver.name == "local"
-    checks = rig.driver.check()
-    assert checks
-    assert all(c.name and c.detail for c in checks)
-    assert all(c.hint for c in checks if not c.ok)
-
-
-def test_a_request_it_can_serve_becomes_a_spec(rig: Rig) -> None:
-    assert rig.driver.parse_spec(accepted()) is not None
-
-
-def test_what_it_cannot_serve_is_refused_by_its_key(rig: Rig) -> None:
-    with pytest.raises(UsageError, match="cpu"):
-        rig.driver.parse_spec(accepted(cpu=4))
-
-
-def test_of_a_cluster_that_never_was_nothing_is_found_left_or_removed(rig: Rig) -> None:
-    cid = rig.new("contract-none")
-    assert rig.driver.find(ClusterName("contract-none")) == ()
-    assert rig.driver.leftovers(cid) == ()
-    assert rig.driver.sweep(cid) == ()
-
-
-def test_a_cluster_is_found_by_name_listed_and_removed_by_cid_alone(rig: Rig) -> None:
-    cid = rig.new("contract-one")
-    rig.make(cid, "m1")
-    found = rig.driver.find(ClusterName("contract-one"))
-    assert [(f.name, f.cid, f.provider, f.hosts) for f in found] == [("contract-one", cid, "local", ("m1",))]
-    assert found[0] in rig.driver.find(None)
-    assert rig.driver.leftovers(cid)
-    assert rig.driver.sweep(cid)
-    assert rig.driver.leftovers(cid) == ()
-    assert rig.driver.find(ClusterName("contract-one")) == ()
-    assert rig.driver.sweep(cid) == (), "a second sweep has nothing to do"
-
-
-def test_sweeping_one_cluster_leaves_its_namesake_alone(rig: Rig) -> None:
-    one, other = rig.new("contract-two"), rig.new("contract-two")
-    rig.make(one, "m1")
-    rig.make(other, "m1")
-    assert {f.cid for f in rig.driver.find(ClusterName("contract-two"))} == {one, other}
-    rig.driver.sweep(one)
-    assert [f.cid for f in rig.driver.find(ClusterName("contract-two"))] == [other]
-    assert rig.driver.leftovers(other)
