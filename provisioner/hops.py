@@ -71,7 +71,9 @@ def ask(confirm: Confirm, plan: Plan, limit: asyncio.Timeout) -> None:
 async def holding(world: World, cluster: ClusterName, command: str, wait: float) -> AsyncIterator[None]:
     """Hold the cluster's run lock from before the preview to the end. Raises LockedError (10) naming the holder."""
     now = world.clock.now()
-    owner = LockInfo(os.getpid(), new_run_id(now, world.random), f"{command} {cluster}", now.isoformat())
+    owner = LockInfo(
+        os.getpid(), new_run_id(now, world.random), f"{command} {cluster}", now.isoformat(timespec="seconds")
+    )
     lock = ClusterLock(world.settings, cluster, owner, world.stop.request)
     await lock.acquire(wait, world.clock)
     try:

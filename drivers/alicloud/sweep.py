@@ -236,6 +236,7 @@ def _found(thing: Thing) -> FoundResource:
         run=thing.tags.get(tags.RUN),
         created=thing.created,
         expires_at=thing.tags.get(tags.EXPIRES_AT),
+        ci_run=thing.tags.get(tags.CI_RUN),
     )
 
 
