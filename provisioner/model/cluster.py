@@ -53,7 +53,7 @@ def read_cluster(root: Map, report: Report, places: RolePlaces) -> ClusterDoc:
         role_env=_read_role_env(root, entries, report, places),
         annotations=annotations,
         ssh=read_old_login(spec.get("ssh"), root, ("spec", "ssh"), report, exist=any(exist)),
-        machines=_read_machines(root, entries, report),
+        machines=_read_machines(root, entries, report, key=bool((spec.get("ssh") or {}).get("pk"))),
     )
     said = {ours for theirs, ours in _FIELDS.items() if spec.get(theirs) is not None}
     said |= {"annotations"} if annotations else set()
@@ -108,7 +108,7 @@ def _exists(root: Map, index: int) -> bool:
     return isinstance(entry, Map) and not is_null(entry.get("ips") or NOTHING)
 
 
-def _read_machines(root: Map, entries: tuple[Any, ...], report: Report) -> tuple[Machine, ...]:
+def _read_machines(root: Map, entries: tuple[Any, ...], report: Report, *, key: bool) -> tuple[Machine, ...]:
     machines: list[Machine] = []
     for index, entry in enumerate(entries):
         path: Path = ("spec", "hosts", index)
@@ -118,7 +118,7 @@ def _read_machines(root: Map, entries: tuple[Any, ...], report: Report) -> tuple
         if not roles and entry.get("roles", ()) is not None:
             what = "a machine without roles is a node"
             report.warn(find(root, path), path, what, "write roles: [node]")
-        ssh = read_old_login(entry.get("ssh"), root, (*path, "ssh"), report, exist=True)
+        ssh = read_old_login(entry.get("ssh"), root, (*path, "ssh"), report, exist=True, key=key)
         env = entry.get("env") or {}
         machines += [to_machine(text, roles or ("node",), env, ssh) for text in entry.get("ips") or ()]
     return tuple(machines)

@@ -29,19 +29,22 @@ def read_login(entry: Any, report: Report) -> SshDoc:
     )
 
 
-def read_old_login(entry: Any, root: Map, path: Path, report: Report, *, exist: bool) -> SshDoc:
-    """Upstream's `ssh`, with a word about its passwords. `exist`: for machines that exist, else for those we make."""
+def read_old_login(entry: Any, root: Map, path: Path, report: Report, *, exist: bool, key: bool = False) -> SshDoc:
+    """Upstream's `ssh`, with a word about its passwords.
+
+    `exist`: for machines that exist, else for those we make; `key`: a private key is named for all of them.
+    """
     ssh = entry or {}
-    for key, what in _SECRETS.items():
-        if not ssh.get(key):
+    for name, what in _SECRETS.items():
+        if not ssh.get(name):
             continue
         if not exist:
-            warn_made(root, (*path, key), report)
-        elif key == "passwd" and ssh.get("pk"):
-            report.warn(find_key(root, (*path, key)), (*path, key), "is not read", "the key in pk is used")
+            warn_made(root, (*path, name), report)
+        elif name == "passwd" and (ssh.get("pk") or key):
+            report.warn(find_key(root, (*path, name)), (*path, name), "is not read", "the key in pk is used")
         else:
             hint = "write pk: the path of a private key without a passphrase"
-            report.not_built(find_key(root, (*path, key)), (*path, key), what, hint)
+            report.not_built(find_key(root, (*path, name)), (*path, name), what, hint)
     if ssh.get("pk") and not exist:
         warn_made(root, (*path, "pk"), report)
     key_file = beside(report.file, ssh.get("pk")) if exist else None
