@@ -23,9 +23,15 @@ MAY_REVEAL = {
     "provisioner/apply/perform.py": "a rendered file on its way to the host's stdin",
     "provisioner/apply/templates.py": "rendering; the result is a Secret again",
     "provisioner/apply/wire.py": "the env of a script on its way to the host's stdin",
+    "provisioner/cli/accountviews.py": "outputs, where `--show-secrets` asked for the hidden ones",
+    "provisioner/handover.py": "outputs and the login key, for the user's own command of `with`",
     "provisioner/infra/outputs.py": "the 0600 cache of the keys",
     "provisioner/transport/dial.py": "logging in",
     "provisioner/transport/identity.py": "a new machine's host key on its way to its stdin",
+    "drivers/alicloud/credentials.py": "the environment of the engine's plugin",
+    "drivers/alicloud/wire.py": "signing a call",
+    "drivers/aws/api.py": "the session of the SDK that signs",
+    "drivers/aws/credentials.py": "the environment of the engine's plugin",
     "drivers/local/disk.py": "the host's own private key on its own disk",
 }
 
