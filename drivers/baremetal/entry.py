@@ -13,7 +13,7 @@ from drivers.baremetal.spec import Leg, MachineSpec
 from provisioner.errors import AccessError, HostError, SealerError, UsageError
 from provisioner.model.hosts import InventoryHost, Jump
 
-USUAL_KEYS = ("id_ed25519", "id_rsa")
+USUAL_KEYS = ("id_ed25519", "id_ecdsa", "id_rsa")
 """What is tried below ~/.ssh where the request names no key file."""
 
 
