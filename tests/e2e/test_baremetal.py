@@ -152,3 +152,25 @@ def test_a_host_that_leaves_is_undone_and_the_others_go_on(foreign: Foreign, use
     assert [p for p in rest if f"/data/{user.cluster}/data" not in p and not p.endswith(("/data", user.cluster))] == []
     assert {h["name"]: h["state"] for h in user.status()["hosts"]} == {"m1": "healthy"}
     assert user.ok(*down_words(user, "--delete-data")).json["left"] == []
+
+
+def test_the_example_etcd_runs_on_machines_that_exist_and_leaves_them(
+    foreign: Foreign, tmp_path: Path, image_home: Path
+) -> None:
+    user = Product(tmp_path, {"XDG_DATA_HOME": str(image_home / "data")}, cluster=tiny.unique("etcd"))
+    names = ("m1", "m2", "m3")
+    before = {n: foreign.processes(n) for n in names}
+    file = infra(foreign, user, **{n: {"roles": ["master"]} for n in names})
+    user.ok("up", "etcd:v1", "-n", user.cluster, "-f", file, "--yes")
+    assert set(user.member_ids("m3")) == set(names)
+    assert user.etcdctl("m2", "put", "/seen", "metal").rc == 0
+    assert "metal" in user.etcdctl("m1", "get", "/seen").out
+    report = user.ok(*down_words(user)).json
+    assert report["left"] == []
+    assert {n: foreign.processes(n) for n in names} == before
+    root = "real/var-lib-sealer/data/" + user.cluster
+    for name in names:
+        ours = [p for p in foreign.disk(name) if user.cluster in p]
+        assert f"{root}/data/etcd/member" in ours
+        assert [p for p in ours if p != root and not p.startswith(f"{root}/data")] == []
+    assert "etcd.pid" not in foreign.run("m1", "ls /run")
