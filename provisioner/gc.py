@@ -7,9 +7,10 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 
 from provisioner import hops
-from provisioner.errors import InterruptedRunError, PreconditionError, SealerError
+from provisioner.errors import AccessError, InterruptedRunError, PreconditionError, SealerError
 from provisioner.events import Phase, PhaseDone, PhaseStarted, Warned
 from provisioner.model.driver import Driver, Survey
+from provisioner.model.grammar import BOUGHT
 from provisioner.model.ids import ClusterId, ClusterName, name_of
 from provisioner.model.leftovers import NOBODY, Fate, Leftover, Named, judge
 from provisioner.model.words import parse_provider
@@ -58,10 +59,15 @@ async def gc(world: World, choice: GcChoice, confirm: ConfirmGc) -> GcReport:
 
 
 async def look(world: World, choice: GcChoice) -> tuple[tuple[Leftover, ...], tuple[tuple[str, str], ...]]:
-    """The survey of every provider that was meant, judged; and the places that could not be looked at."""
+    """The survey of every provider that was meant, judged; and the places that could not be looked at.
+
+    Raises as `survey` does for a provider that was named; AccessError (5) where no account at all could be looked at.
+    """
     named = parse_provider(choice.provider) if choice.provider else None
     found: list[Leftover] = []
     dark: list[tuple[str, str]] = []
+    seen: set[str] = set()
+    blind: list[str] = []
     world.events(PhaseStarted(Phase.LOOK))
     begun = world.clock.monotonic()
     for provider in [named] if named else list(world.drivers):
@@ -71,9 +77,16 @@ async def look(world: World, choice: GcChoice) -> tuple[tuple[Leftover, ...], tu
             if named:
                 raise
             dark.append((provider, error.message))
+            blind.append(error.message)
             continue
+        seen.add(provider)
         found += _spare(world, judge(provider, survey.resources, world.clock.now(), choice.named))
         dark += [(f"{provider} {region}", reason) for region, reason in survey.not_looked_at]
+    if blind and not seen & set(BOUGHT):  # "nothing found" would be a comfort that nobody has looked for
+        raise AccessError(
+            "no cloud account could be looked at: " + "; ".join(blind),
+            hint="set the credentials of the account that you mean, and name it with --provider",
+        )
     world.events(PhaseDone(Phase.LOOK, f"{len(found)} clusters found", world.clock.monotonic() - begun))
     return tuple(found), tuple(dark)
 

@@ -4,23 +4,27 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 from provisioner.cli.jsonout import checks_to_json
 from provisioner.cli.run import Session
 from provisioner.cli.text import size
 from provisioner.cli.views import check_lines
-from provisioner.cli.world import SystemClock
+from provisioner.cli.world import SystemClock, quiet_libraries
 from provisioner.errors import PreconditionError, SealerError
 from provisioner.infra.backend import PASSPHRASE_VARIABLES, backend_of
 from provisioner.infra.install import COMMAND, engine_status
-from provisioner.model.driver import Check, DriverRegistry
+from provisioner.model.driver import Check, Driver, DriverRegistry, Surroundings
+from provisioner.model.grammar import BOUGHT
 from provisioner.settings import Settings
 from provisioner.world import surroundings_of
 
 ROOM = 1_000_000_000
 """Bytes that should be free where images and state are kept."""
+
+CREDENTIALS = "credentials"
+"""How the clouds' drivers call the check of theirs, with or without the cloud's name before it."""
 
 TOOLS: Mapping[str, str] = {"ssh": "needed by `sealer-cloud ssh`; install openssh-client"}
 
@@ -63,12 +67,23 @@ def collect_checks(settings: Settings, drivers: DriverRegistry) -> Iterator[Chec
         yield Check(f"tool {tool}", path is not None, path or "not found", hint)
     for word, folder in (("state", settings.state_dir), ("images", settings.images_dir), ("cache", settings.cache_dir)):
         yield _folder(word, folder)
+    quiet_libraries()
     around = surroundings_of(settings, SystemClock())
     for name, make in drivers.items():
-        try:
-            yield from (Check(f"{name}: {c.name}", c.ok, c.detail, c.hint) for c in make(around).check())
-        except SealerError as error:
-            yield Check(f"{name}", ok=False, detail=error.message, hint=error.hint)
+        yield from _provider(name, make, around)
+
+
+def _provider(name: str, make: Callable[[Surroundings], Driver], around: Surroundings) -> Iterator[Check]:
+    """What a provider needs. A cloud without credentials is one that this person does not use, and no fault."""
+    try:
+        checks = make(around).check()
+    except SealerError as error:
+        checks = (Check(CREDENTIALS, ok=False, detail=error.message, hint=error.hint),)
+    unused = next((c for c in checks if name in BOUGHT and c.name.endswith(CREDENTIALS) and not c.ok), None)
+    if unused is not None:
+        yield Check(name, ok=True, detail=f"not set up: {unused.detail}", hint=unused.hint)
+        return
+    yield from (Check(f"{name}: {c.name}", c.ok, c.detail, c.hint) for c in checks)
 
 
 def _engine(settings: Settings) -> Check:

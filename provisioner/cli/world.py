@@ -36,6 +36,13 @@ class SystemClock:
         await asyncio.sleep(seconds)
 
 
+def quiet_libraries() -> None:
+    """What libraries log is for their authors: unasked, it would be printed on our screen, tracebacks and all."""
+    import logging
+
+    logging.disable(logging.CRITICAL)
+
+
 def open_images(settings: Settings) -> ImageStore:
     """The image store of this user."""
     from provisioner.image.store import ImageStore
@@ -48,6 +55,7 @@ def build_world(settings: Settings, events: Events, stop: Stop) -> World:
     from drivers.base import DRIVERS
     from provisioner.infra.pulumi_engine import PulumiEngine
 
+    quiet_libraries()
     return World(
         settings=settings,
         clock=SystemClock(),

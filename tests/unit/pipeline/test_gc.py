@@ -125,9 +125,15 @@ async def test_places_that_refuse_are_named(stage: Stage, account: Account) -> N
     assert (await run(stage, account, GcChoice(regions=("eu-1",)))).not_looked_at == (("local eu-1", "not allowed"),)
     assert account.asked == [("eu-1",)]
     account.refuses = AccessError("no credentials")
-    assert (await run(stage, account, GcChoice())).not_looked_at == (("local", "no credentials"),)
     with pytest.raises(AccessError):
         await run(stage, account, GcChoice(provider="local"))
+    with pytest.raises(AccessError, match="no cloud account could be looked at: no credentials"):
+        await run(stage, account, GcChoice())
+    other = Account(stage.engine.machines, stands={"other-aaaaaa": OLD})
+    drivers = {"alicloud": lambda _around: account, "aws": lambda _around: other}
+    report = await gc(replace(stage.world, drivers=drivers), GcChoice(delete=True), lambda _going: True)
+    assert report.not_looked_at == (("alicloud", "no credentials"),)
+    assert other.swept == ["other-aaaaaa"]
     with pytest.raises(UsageError):
         await run(stage, account, GcChoice(provider="nowhere"))
 
