@@ -88,9 +88,6 @@ def _check_network(root: Map, network: Any, report: Report) -> None:
     if network.get("shared") and others:
         what = f"shared names a network of `network create`, and {others[0]} another one"
         report.problem(find_key(root, (*path, "shared")), (*path, "shared"), what, "keep one of them")
-    if network.get("cidr") and (network.get("shared") or others):
-        what = "is for a network that we make; this one exists"
-        report.problem(find_key(root, (*path, "cidr")), (*path, "cidr"), what, "leave it out")
 
 
 def _check_kinds(root: Map, entries: Any, provider: str | None, report: Report) -> None:

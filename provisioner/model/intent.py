@@ -47,15 +47,9 @@ def resolve_request(
     image = words.image()
     provider, named = words.provider()
     data_root = words.data_root()
-    if stored is not None and not args.replace:
-        _check_binding(stored, image, provider, data_root)
-    if stored is not None and args.replace and not _same_binding(stored, image, provider, data_root):
-        words = dataclasses.replace(
-            words, stored=None
-        )  # another cluster under this name: nothing of the old one is meant
+    words = _bound(words, image, provider, data_root)
     pools, machines = words.hosts(provider)
     words.check_served(provider, pools)
-    region = words.region(provider)
     ttl, ttl_notes = words.ttl(provider, now, ci=ci)
     return UpRequest(
         cluster=stored_name(stored) if not _names(args, files) else resolve_name(args, files),
@@ -71,7 +65,7 @@ def resolve_request(
         protect=words.protect(),
         replace=args.replace,
         annotations=words.annotations(),
-        region=region,
+        region=words.region(provider),
         zones=words.zones(),
         os_image=words.os_image(),
         ssh=words.ssh(provider),
@@ -155,6 +149,17 @@ def _deadline(request: UpRequest, stored: Accepted | None, now: datetime | None)
     if now is None:
         raise ValueError("a ttl counts from a time")
     return deadline_in(request.ttl, now)
+
+
+def _bound(words: Words, image: ImageRef, provider: str, data_root: str) -> Words:
+    """The words, without what is stored where --replace gives the name to another cluster: nothing of the old is meant."""
+    stored = words.stored
+    if stored is None:
+        return words
+    if not words.args.replace:
+        _check_binding(stored, image, provider, data_root)
+        return words
+    return words if _same_binding(stored, image, provider, data_root) else dataclasses.replace(words, stored=None)
 
 
 def _same_binding(stored: Accepted, image: ImageRef, provider: str, data_root: str) -> bool:

@@ -9,7 +9,7 @@ from apply_model import CID, CLUSTER, ENV, Model, accepted, image
 
 from provisioner.apply.inputs import PlanInputs
 from provisioner.apply.plan import plan_apply
-from provisioner.model.accepted import Accepted
+from provisioner.model.accepted import Accepted, AcceptedMachine, AcceptedSsh
 from provisioner.model.ids import ClusterId
 from provisioner.model.plan import ApplyPlan, InfraPlan, Plan, ResourceChange
 from provisioner.model.planhash import plan_hash, plan_to_markdown, steps_differ, summary_of
@@ -47,6 +47,27 @@ def test_the_hash_leaves_out_what_differs_between_equal_plans() -> None:
     elsewhere = InfraPlan(create=(ResourceChange("sealer:local:Host", "m1", "10.9.9.9"),))
     assert _hash(base, infra=elsewhere) == _hash(base)
     assert _hash(base).startswith("sha256:")
+
+
+def _placed(**machine: object) -> Accepted:
+    return accepted(placement={"region": "a1", "hosts": {"m1": {"zone": "a1-b", **machine}}}, env={"PRICE": "1"})
+
+
+def _with_key(path: str, address: str = "10.0.0.1") -> Accepted:
+    ssh = AcceptedSsh(private_key_file=path)
+    machine = AcceptedMachine(name="m1", address=address, ssh=ssh, known_hosts_file=f"{path}/known_hosts")
+    return accepted(machines=(machine,), ssh=ssh)
+
+
+def test_the_hash_holds_no_price_and_no_path_of_the_operators_machine() -> None:
+    def of(wanted: Accepted) -> str:
+        return _hash(replace(_inputs(), accepted=wanted))
+
+    assert of(_placed(priceLimit=0.4)) == of(_placed(priceLimit=0.5, price=1)) == of(_placed())
+    assert of(_placed(zone="a1-c")) != of(_placed())
+    assert of(_with_key("/home/a")) == of(_with_key("/home/b")) != of(_with_key("/home/a", "10.0.0.2"))
+    assert of(accepted(ttl=3600)) != of(accepted(ttl=7200))
+    assert of(accepted(env={"PRICE": "1"})) != of(accepted(env={"PRICE": "2"}))
 
 
 @pytest.mark.parametrize(

@@ -133,7 +133,6 @@ def test_machines_that_exist_are_read_with_paths_beside_their_file() -> None:
         ("  network: {ingress: [{port: 1}]}\n", "spec.network.ingress[0]", "from is missing"),
         ("  network: {ingress: [{port: 1, from: operator, protocol: icmp}]}\n", "spec.network.ingress[0].protocol", ""),
         ("  network: {shared: a, vpc: b}\n", "spec.network.shared", "keep one"),
-        ("  network: {cidr: 10.0.0.0/16, vpc: b}\n", "spec.network.cidr", "exists"),
         ("  osImage: {arch: mips}\n", "spec.osImage.arch", "amd64"),
         ("  osImage: debian\n", "spec.osImage", "mapping"),
         ("  ttl: 2 hours\n", "spec.ttl", "1h30m"),
