@@ -21,7 +21,6 @@ rm -f /run/app.pid
 echo "clean $SEALER_PHASE" >>"$SEALER_DATA/log"
 """
 FILES = {**tiny.BASIC, "scripts/clean.sh": CLEAN, "etc/app": "1\n"}
-DATA = "upper/var/lib/sealer/data/"
 
 
 @pytest.fixture(scope="module")
@@ -100,6 +99,10 @@ def test_machines_that_exist_serve_a_cluster_and_are_left_as_they_were(foreign: 
 
     report = user.ok(*down_words(user)).json
     assert report["left"] == []
+    assert {(k["host"], k["path"]) for k in report["kept"]} == {
+        (n, f"/var/lib/sealer/data/{user.cluster}/data") for n in names
+    }
+    tiny.keeps_schema("down", report)
     for name in names:
         rest = [path for path in foreign.disk(name) if path not in disks[name]]
         kept = f"real/var-lib-sealer/data/{user.cluster}"
