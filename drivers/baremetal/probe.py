@@ -7,6 +7,7 @@ import hashlib
 import re
 import threading
 from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass
 
 from provisioner.errors import DeadlineError, HostError, SealerError
@@ -36,6 +37,8 @@ printf '@sealer end\n'
 """
 _ID = re.compile(r"[A-Za-z0-9-]{8,64}")
 _CID = re.compile(r"[a-z0-9-]{3,80}")
+_NARROW = threading.BoundedSemaphore(5)
+"""OpenSSH drops connections at random beyond ten that are not logged in yet (MaxStartups)."""
 _NOBODY = ClusterKeys(Secret(""), "", Secret(""))
 
 
@@ -54,8 +57,12 @@ Probe = Callable[[InventoryHost], Seen]
 
 
 def probe(host: InventoryHost) -> Seen:
-    """Look at one machine over SSH. Raises HostError (7), AccessError (5), DeadlineError (11)."""
-    found = probe_all((host,))[host.name]
+    """Look at one machine over SSH. Raises HostError (7), AccessError (5), DeadlineError (11).
+
+    The engine asks for many at once, each on a connection of its own: a jump host would turn some of them away.
+    """
+    with _NARROW if host.jump else nullcontext():
+        found = probe_all((host,))[host.name]
     if isinstance(found, SealerError):
         raise found
     return found
