@@ -62,9 +62,8 @@ class AwsDriver:
                 hint=f"pulumi plugin install resource aws; or set {PLUGIN_DIR} to the folder that holds {PLUGIN}",
             )
         credentials = resolve(self._around.environ)
-        # A profile or a role beside the keys would win in some SDKs, and IMDS is never asked again.
-        quiet = {"AWS_PROFILE": "", "AWS_ROLE_ARN": "", "AWS_WEB_IDENTITY_TOKEN_FILE": ""}
-        shown = {**passed_on(self._around.environ), **credentials.environ(), **quiet}
+        # Keys in variables win over a profile and a role, in every SDK; and nobody asks the instance's metadata again.
+        shown = {**passed_on(self._around.environ), **credentials.environ()}
         return EngineNeeds(environ={**shown, "AWS_EC2_METADATA_DISABLED": "true"}, plugins={"aws": folder})
 
     def choose(
@@ -144,7 +143,7 @@ class AwsDriver:
         except SealerError as error:
             if spec is not None:
                 raise
-            return (*found, Check("aws credentials", ok=False, detail=error.message, hint=error.hint))
+            return (*found, Check("aws credentials", ok=False, detail=error.message, hint=error.hint, access=True))
         if isinstance(spec, AwsSpec):
             _same_account(spec.placement, account)
         ending = endings(credentials, self._around.now())

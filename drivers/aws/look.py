@@ -164,17 +164,44 @@ def _found(region: str, kind: str, id_: str, tags: Mapping[str, str], machines: 
     )
 
 
+_STANDING = {
+    "volume": ("describe_volumes", "Volumes", "VolumeId", "volume-id"),
+    "security-group": ("describe_security_groups", "SecurityGroups", "GroupId", "group-id"),
+    "security-group-rule": (
+        "describe_security_group_rules",
+        "SecurityGroupRules",
+        "SecurityGroupRuleId",
+        "security-group-rule-id",
+    ),
+    "route-table": ("describe_route_tables", "RouteTables", "RouteTableId", "route-table-id"),
+    "internet-gateway": ("describe_internet_gateways", "InternetGateways", "InternetGatewayId", "internet-gateway-id"),
+    "subnet": ("describe_subnets", "Subnets", "SubnetId", "subnet-id"),
+    "vpc": ("describe_vpcs", "Vpcs", "VpcId", "vpc-id"),
+    "spot-instances-request": (
+        "describe_spot_instance_requests",
+        "SpotInstanceRequests",
+        "SpotInstanceRequestId",
+        "spot-instance-request-id",
+    ),
+}
+"""How each kind is listed: the tags of what is gone stay readable for a while, so tags alone prove nothing."""
+FILTER_VALUES = 200
+"""What EC2 takes in one filter."""
+
+
 def _not_stale(api: Api, region: str, found: list[Found]) -> list[Found]:
-    """Without volumes and spot requests that are over: their tags stay readable for a while."""
-    kinds = {f.kind for f in found}
-    over: set[str] = set()
-    if "volume" in kinds:
-        where = filters({"tag-key": words.CID})
-        standing = {v["VolumeId"] for v in api.pages("ec2", "describe_volumes", region, "Volumes", Filters=where)}
-        over |= {f.id for f in found if f.kind == "volume" and f.id not in standing}
-    if "spot-instances-request" in kinds:
-        where = filters({"state": ("open", "active", "disabled"), "tag-key": words.CID})
-        asked = api.pages("ec2", "describe_spot_instance_requests", region, "SpotInstanceRequests", Filters=where)
-        open_ = {raw["SpotInstanceRequestId"] for raw in asked}
-        over |= {f.id for f in found if f.kind == "spot-instances-request" and f.id not in open_}
-    return [f for f in found if f.id not in over]
+    kept = [f for f in found if f.kind not in _STANDING]
+    for kind in {f.kind for f in found} & _STANDING.keys():
+        told = [f for f in found if f.kind == kind]
+        for start in range(0, len(told), FILTER_VALUES):
+            some = told[start : start + FILTER_VALUES]
+            standing = _standing(api, region, kind, tuple(f.id for f in some))
+            kept += [f for f in some if f.id in standing]
+    return kept
+
+
+def _standing(api: Api, region: str, kind: str, ids: tuple[str, ...]) -> set[str]:
+    action, key, id_key, name = _STANDING[kind]
+    listed = api.pages("ec2", action, region, key, Filters=filters({name: ids}))
+    over = ("closed", "cancelled", "failed")  # states of spot requests; other things have none of these
+    return {str(raw[id_key]) for raw in listed if raw.get("State") not in over}

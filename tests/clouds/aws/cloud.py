@@ -1,0 +1,183 @@
+"""A simulated AWS: moto's server in this process, its instances real hosts where a test asks for them.
+
+`refusals` are scripted: {zone, type, spot, code, action}; a rule without a key holds for every value of it.
+"""
+
+import base64
+import contextlib
+import os
+import sys
+import urllib.request
+from datetime import UTC, datetime
+from pathlib import Path
+
+import boto3
+from moto.ec2.exceptions import EC2ClientError
+from moto.ec2.models.instances import Instance, InstanceBackend
+from moto.server import ThreadedMotoServer
+
+from drivers.aws.driver import PLUGIN, AwsDriver
+from drivers.aws.sweep import Waiting
+from provisioner.model.driver import Surroundings
+
+ROOT = Path(__file__).resolve().parents[3]
+REGION = "eu-central-1"
+ZONES = tuple(f"{REGION}{letter}" for letter in "abc")
+KEY, SECRET = "AKIASIMULATED0000001", "simulated-secret-canary-6b1f"
+ACCOUNT = "123456789012"
+
+
+class Cloud:
+    """One test's account. `hosts` (a RealHosts) makes every instance a real host."""
+
+    def __init__(self, url, folder, hosts=None):
+        self.url = url
+        self.folder = folder
+        self.hosts = hosts
+        self.refusals = []
+        self.addresses = {}
+        self.running = {}
+        self.calls = []
+        self.plugins = _plugin_folder(folder)
+
+    @property
+    def environ(self):
+        """What a user of this account would have set."""
+        return {
+            "AWS_ENDPOINT_URL": self.url,
+            "AWS_ACCESS_KEY_ID": KEY,
+            "AWS_SECRET_ACCESS_KEY": SECRET,
+            "AWS_REGION": REGION,
+            "AWS_SIM_DIR": str(self.folder),
+            "SEALER_CLOUD_PLUGIN_AWS_DIR": str(self.plugins),
+            "PATH": os.environ["PATH"],
+            "HOME": os.environ["HOME"],
+        }
+
+    def driver(self, **more):
+        """The driver as this user; a name without a value is not set."""
+        environ = {key: value for key, value in {**self.environ, **more}.items() if value}
+        around = Surroundings(environ=environ, cache_dir=self.folder / "cache", now=lambda: datetime.now(UTC))
+        return AwsDriver(around, waiting=Waiting(sleep=lambda _: None), attempts=1)
+
+    def client(self, region=REGION):
+        return boto3.client(
+            "ec2",
+            region_name=region,
+            endpoint_url=self.url,
+            aws_access_key_id=KEY,
+            aws_secret_access_key=SECRET,
+        )
+
+    def image(self):
+        return self.client().describe_images(Owners=["099720109477"])["Images"][0]["ImageId"]
+
+    def machines(self, *states, region=REGION):
+        """Living instances, by host name (or id)."""
+        where = [{"Name": "instance-state-name", "Values": [*(states or ("pending", "running", "stopped"))]}]
+        found = self.client(region).describe_instances(Filters=where)["Reservations"]
+        machines = [m for batch in found for m in batch["Instances"]]
+        return {_tags(m).get("sealer-cloud:host", m["InstanceId"]): m for m in machines}
+
+    def standing(self, region=REGION):
+        """Everything in the region that a fresh account does not have, as ids."""
+        ec2 = self.client(region)
+        vpcs = [v["VpcId"] for v in ec2.describe_vpcs()["Vpcs"] if not v["IsDefault"]]
+        groups = [g["GroupId"] for g in ec2.describe_security_groups()["SecurityGroups"] if g["GroupName"] != "default"]
+        gateways = [g["InternetGatewayId"] for g in ec2.describe_internet_gateways()["InternetGateways"]]
+        subnets = [s["SubnetId"] for s in ec2.describe_subnets()["Subnets"] if not s["DefaultForAz"]]
+        volumes = [v["VolumeId"] for v in ec2.describe_volumes()["Volumes"]]
+        machines = [m["InstanceId"] for m in self.machines().values()]
+        return sorted([*vpcs, *groups, *gateways, *subnets, *volumes, *machines])
+
+
+def _tags(thing):
+    return {tag["Key"]: tag["Value"] for tag in thing.get("Tags") or ()}
+
+
+def _plugin_folder(folder):
+    """A folder with `pulumi-resource-aws`, as the official plugin's would be."""
+    made = folder / "plugins"
+    made.mkdir()
+    script = made / PLUGIN
+    script.write_text(
+        f'#!/bin/sh\nexport PYTHONPATH="{ROOT}"\nexec "{sys.executable}" -m tests.clouds.aws.plugin "$@"\n'
+    )
+    script.chmod(0o755)
+    return made
+
+
+@contextlib.contextmanager
+def server():
+    """Moto on a free port of loopback; its address."""
+    running = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    running.start()
+    host, port = running.get_host_and_port()
+    try:
+        yield f"http://{host}:{port}"
+    finally:
+        running.stop()
+
+
+def reset(url):
+    """A fresh account."""
+    request = urllib.request.Request(f"{url}/moto-api/reset", method="POST")
+    urllib.request.urlopen(request).close()
+
+
+@contextlib.contextmanager
+def hooked(cloud):
+    """Moto's instances obey `refusals` and, where the cloud has hosts, boot and end real ones."""
+    run, terminate = InstanceBackend.run_instances, Instance.terminate
+    private, public = Instance.private_ip_address, Instance.public_ip_address
+
+    def run_instances(self, image_id, count, user_data, security_group_names, **kwargs):
+        _refuse(cloud, self, kwargs)
+        made = run(self, image_id, count, user_data, security_group_names, **kwargs)
+        for instance in made.instances if cloud.hosts else ():
+            _boot(cloud, instance, user_data)
+        return made
+
+    def end(self):
+        before = terminate(self)
+        if self.id in cloud.addresses:
+            cloud.hosts.end(self.id)
+            del cloud.addresses[self.id]
+        return before
+
+    InstanceBackend.run_instances, Instance.terminate = run_instances, end
+    Instance.private_ip_address = property(lambda self: cloud.addresses.get(self.id) or private.fget(self))
+    Instance.public_ip_address = property(
+        lambda self: (public.fget(self) and cloud.addresses.get(self.id)) or public.fget(self)
+    )
+    try:
+        yield cloud
+    finally:
+        InstanceBackend.run_instances, Instance.terminate = run, terminate
+        Instance.private_ip_address, Instance.public_ip_address = private, public
+
+
+def _boot(cloud, instance, user_data):
+    tags = {tag["key"]: tag["value"] for tag in instance.get_tags()}
+    cloud.addresses[instance.id] = cloud.hosts.place(instance.id, instance.vpc_id, tags.get("sealer-cloud:host", ""))
+    instance._state.name, instance._state.code = "pending", 0
+
+    def done():
+        if instance._state.name == "pending":
+            instance._state.name, instance._state.code = "running", 16
+
+    text = base64.b64decode(str(user_data)) if user_data else b""
+    cloud.hosts.boot(instance.id, text, done)
+
+
+def _refuse(cloud, backend, kwargs):
+    subnet = next((nic.get("SubnetId") for nic in kwargs.get("nics") or ()), None) or kwargs.get("subnet_id")
+    seen = {
+        "zone": backend.get_subnet(subnet).availability_zone if subnet else "",
+        "type": kwargs.get("instance_type"),
+        "spot": bool(kwargs.get("instance_market_options")),
+    }
+    cloud.calls.append(seen)
+    for rule in cloud.refusals:
+        if all(rule.get(key, value) == value for key, value in seen.items()):
+            raise EC2ClientError(rule["code"], "scripted by the test")

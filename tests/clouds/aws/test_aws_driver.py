@@ -1,0 +1,214 @@
+"""The driver against a simulated account: who we are, what is chosen, what is found by tag and removed."""
+
+from datetime import UTC, datetime
+
+import pytest
+
+from drivers.aws.failures import CAPACITY
+from provisioner.errors import AccessError, CapacityError, PreconditionError, ProviderError, UsageError
+from provisioner.model.accepted import AcceptedPool, AcceptedSpot
+from provisioner.model.driver import Marks, Refused
+from provisioner.model.ids import ClusterId, RunId
+from provisioner.model.tags import HOST, tags_of
+from tests.clouds.aws.cloud import ACCOUNT, REGION, ZONES
+from tests.clouds.aws.requests import CID, RUN, accepted, chosen
+
+pytestmark = pytest.mark.clouds
+DEADLINE = "2026-11-25T10:00:00Z"
+
+
+def tags(cid=CID, **more):
+    return tags_of(Marks(ClusterId(cid), RunId(RUN), DEADLINE, ci_run="77"), {}, **more)
+
+
+def spec(kind, **given):
+    return [{"ResourceType": kind, "Tags": [{"Key": k, "Value": v} for k, v in given.items()]}]
+
+
+def make_network(cloud, cid=CID, region=REGION):
+    """All kinds that a cluster of ours has, made by hand with its tags; the subnet and the group."""
+    ec2, marks = cloud.client(region), tags(cid)
+    vpc = ec2.create_vpc(CidrBlock="10.0.0.0/16", TagSpecifications=spec("vpc", **marks))["Vpc"]["VpcId"]
+    gateway = ec2.create_internet_gateway(TagSpecifications=spec("internet-gateway", **marks))["InternetGateway"]
+    ec2.attach_internet_gateway(InternetGatewayId=gateway["InternetGatewayId"], VpcId=vpc)
+    routes = ec2.create_route_table(VpcId=vpc, TagSpecifications=spec("route-table", **marks))["RouteTable"]
+    where = {"VpcId": vpc, "CidrBlock": "10.0.0.0/20", "AvailabilityZone": f"{region}a"}
+    subnet = ec2.create_subnet(**where, TagSpecifications=spec("subnet", **marks))["Subnet"]["SubnetId"]
+    ec2.associate_route_table(RouteTableId=routes["RouteTableId"], SubnetId=subnet)
+    named = {"GroupName": "hosts", "Description": "hosts", "VpcId": vpc}
+    group = ec2.create_security_group(**named, TagSpecifications=spec("security-group", **marks))["GroupId"]
+    return subnet, group
+
+
+def make_machine(cloud, subnet, host, cid=CID, region=REGION):
+    marks = tags(cid, **{HOST: host})
+    made = cloud.client(region).run_instances(
+        ImageId=cloud.image(),
+        InstanceType="t3.medium",
+        MinCount=1,
+        MaxCount=1,
+        SubnetId=subnet,
+        TagSpecifications=[*spec("instance", **marks), *spec("volume", **marks)],
+    )
+    return made["Instances"][0]["InstanceId"]
+
+
+def test_a_choice_names_what_is_sold(cloud):
+    choice = cloud.driver().choose(accepted(cloud.image(), nodes=2), None, standing=frozenset())
+    assert choice.placement["account"] == ACCOUNT
+    assert choice.placement["zones"] == [ZONES[0]]
+    assert [(o.host, o.zone, o.machine_type, o.spot) for o in choice.offers] == [
+        ("m1", ZONES[0], "t3.medium", False),
+        ("n1", ZONES[0], "t3.medium", False),
+        ("n2", ZONES[0], "t3.medium", False),
+    ]
+    assert [o.price for o in choice.offers] == [None] * 3, "the simulator sells nothing: a price is not made up"
+
+
+def test_spot_first_then_on_demand_then_nothing_is_left(cloud):
+    pool = AcceptedPool(
+        name="master",
+        roles=("master",),
+        count=1,
+        instance_types=("t3.medium",),
+        spot=AcceptedSpot(max_price=1.0, fallback="on-demand"),
+    )
+    request = accepted(cloud.image(), pools=(pool,), zones=(ZONES[1],))
+    driver = cloud.driver()
+    first = driver.choose(request, None, standing=frozenset())
+    assert (first.offers[0].spot, first.offers[0].price is not None) == (True, True)
+    no_spot = Refused("master", ZONES[1], "t3.medium", spot=True, code="SpotMaxPriceTooLow")
+    second = driver.choose(request, None, (no_spot,), standing=frozenset())
+    assert second.offers[0].spot is False
+    no_stock = Refused("master", ZONES[1], "t3.medium", spot=False, code="InsufficientInstanceCapacity")
+    with pytest.raises(CapacityError, match=r"SpotMaxPriceTooLow.*InsufficientInstanceCapacity"):
+        driver.choose(request, None, (no_spot, no_stock), standing=frozenset())
+
+
+def test_standing_hosts_cost_one_call(cloud, monkeypatch):
+    request = chosen(cloud.driver(), accepted(cloud.image()))
+    driver = cloud.driver()
+    calls = []
+    from drivers.aws.api import Api
+
+    plain = Api.attempt
+    monkeypatch.setattr(Api, "attempt", lambda self, *a, **k: (calls.append(a[1]), plain(self, *a, **k))[1])
+    again = driver.choose(request, None, standing=frozenset({"m1"}))
+    assert again.placement == request.placement
+    assert calls == ["get_caller_identity"]
+
+
+def test_another_account_is_refused_before_anything(cloud):
+    request = chosen(cloud.driver(), accepted(cloud.image()))
+    foreign = request.model_copy(update={"placement": {**request.placement, "account": "999999999999"}})
+    driver = cloud.driver()
+    with pytest.raises(AccessError, match="999999999999") as caught:
+        driver.choose(foreign, None, standing=frozenset({"m1"}))
+    assert caught.value.exit_code == 5
+    with pytest.raises(AccessError, match="999999999999"):
+        driver.check(driver.parse_spec(foreign))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"region": "eu-central-1", "zones": ("eu-central-1z",)}, "is no zone of eu-central-1"),
+        ({"network": {"vpc": "vpc-00000000"}}, "in 0 networks"),
+        ({"network": {"shared": "ci"}}, "0 VPCs named ci"),
+    ],
+)
+def test_what_is_not_there_is_named(cloud, change, message):
+    with pytest.raises(UsageError, match=message):
+        cloud.driver().choose(accepted(cloud.image(), **change), None, standing=frozenset())
+
+
+def test_an_existing_network_is_used_by_name(cloud):
+    subnet, _ = make_network(cloud)
+    ec2 = cloud.client()
+    vpc = ec2.describe_subnets(SubnetIds=[subnet])["Subnets"][0]["VpcId"]
+    ec2.create_tags(Resources=[vpc], Tags=[{"Key": "sealer-cloud:network", "Value": "ci"}])
+    request = accepted(cloud.image(), network={"shared": "ci", "public": "none"})
+    placement = cloud.driver().choose(request, None, standing=frozenset()).placement
+    assert (placement["vpc"], placement["subnets"]) == (vpc, {ZONES[0]: subnet})
+
+
+def test_no_credentials_no_plugin_no_api(cloud, tmp_path):
+    nobody = {"AWS_ACCESS_KEY_ID": "", "AWS_SECRET_ACCESS_KEY": ""}
+    with pytest.MonkeyPatch.context() as patched:
+        for name in nobody:
+            patched.delenv(name, raising=False)
+        patched.setenv("AWS_EC2_METADATA_DISABLED", "true")
+        patched.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "none"))
+        patched.setenv("AWS_CONFIG_FILE", str(tmp_path / "none"))
+        with pytest.raises(AccessError, match="no AWS credentials"):
+            cloud.driver(**nobody).needs()
+    with pytest.raises(PreconditionError, match="plugin") as caught:
+        cloud.driver(SEALER_CLOUD_PLUGIN_AWS_DIR=str(tmp_path / "none"), HOME=str(tmp_path)).needs()
+    assert "pulumi plugin install resource aws" in caught.value.hint
+    away = cloud.driver(AWS_ENDPOINT_URL="http://127.0.0.1:9")
+    with pytest.raises(ProviderError, match="cannot be reached") as unreachable:
+        away.find(None)
+    assert "127.0.0.1" not in str(unreachable.value)
+    assert [c.ok for c in away.check()] == [True, False]
+
+
+def test_needs_carry_the_same_credentials(cloud):
+    needs = cloud.driver().needs()
+    assert {name: needs.environ[name] for name in ("AWS_ENDPOINT_URL", "AWS_ACCESS_KEY_ID")} == {
+        name: cloud.environ[name] for name in ("AWS_ENDPOINT_URL", "AWS_ACCESS_KEY_ID")
+    }
+    assert needs.plugins == {"aws": cloud.plugins}
+    assert cloud.environ["AWS_SECRET_ACCESS_KEY"] not in repr(needs)
+
+
+def test_found_told_and_swept_by_tag_alone_in_any_region(cloud):
+    subnet, _ = make_network(cloud)
+    machine = make_machine(cloud, subnet, "m1")
+    far, _ = make_network(cloud, "other-bcd234", "us-west-2")
+    make_machine(cloud, far, "m1", "other-bcd234", "us-west-2")
+    driver = cloud.driver()
+    assert [(f.name, f.cid, f.hosts) for f in driver.find(None)] == [
+        ("demo", CID, ("m1",)),
+        ("other", "other-bcd234", ("m1",)),
+    ]
+    kinds = [line.split()[0] for line in driver.leftovers(ClusterId(CID))]
+    assert kinds == ["instance", "volume", "security-group", "route-table", "internet-gateway", "subnet", "vpc"]
+
+    survey = driver.survey((REGION,))
+    seen = next(r for r in survey.resources if r.id == machine)
+    assert (seen.kind, seen.cid, seen.run, seen.expires_at, seen.ci_run) == ("instance", CID, RUN, DEADLINE, "77")
+    assert datetime.fromisoformat(seen.created) <= datetime.now(UTC)
+
+    removed = driver.sweep(ClusterId(CID))
+    assert any(machine in line for line in removed)
+    assert cloud.standing() == []
+    assert driver.leftovers(ClusterId(CID)) == ()
+    assert driver.sweep(ClusterId(CID)) == ()
+    assert [f.cid for f in driver.find(None)] == ["other-bcd234"], "another cluster is never touched"
+
+
+def test_orphans_are_adopted_and_twins_ended(cloud):
+    subnet, _ = make_network(cloud)
+    known = make_machine(cloud, subnet, "m1")
+    twin = make_machine(cloud, subnet, "m1")
+    lost = make_machine(cloud, subnet, "n1")
+    adopted = cloud.driver().orphans(ClusterId(CID), frozenset({known}))
+    assert adopted == {"n1": lost}
+    assert sorted(m["InstanceId"] for m in cloud.machines().values()) == sorted([known, lost])
+    assert twin not in str(cloud.standing())
+    assert any(id_.startswith("vpc-") for id_ in cloud.standing()), "told of machines alone, networks stay"
+
+
+def test_diagnose_says_what_can_be_seen_and_never_fails(cloud):
+    subnet, _ = make_network(cloud)
+    machine = make_machine(cloud, subnet, "m1")
+    lines = cloud.driver().diagnose(REGION, machine)
+    assert lines[0] == "the machine is running"
+    assert any(line.startswith("public address: ") for line in lines)
+    assert cloud.driver(AWS_ENDPOINT_URL="http://127.0.0.1:9").diagnose(REGION, machine) == ()
+
+
+def test_capacity_codes_are_those_that_pipeline_fails_over_on():
+    from provisioner.model.refusals import FAILS_OVER, meaning_of
+
+    assert {code for code in CAPACITY if meaning_of(code) not in FAILS_OVER} == set()
