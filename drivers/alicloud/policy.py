@@ -40,7 +40,7 @@ WRITES = {
         "DeleteInstance",
         "DeleteSecurityGroup",
         "ModifyInstanceAutoReleaseTime",
-        "ModifySecurityGroupRule",
+        "ModifySecurityGroupPolicy",
         "RevokeSecurityGroup",
         "RunInstances",
         "StartInstance",

@@ -181,6 +181,7 @@ def _instance(scene: Scene, machine: Machine, place: Place, data: pulumi.Output[
         host_name=machine.name,
         image_id=spec.image_id,
         instance_type=machine.machine_type,
+        status="Running",  # one that was stopped is started again, in place
         vswitch_id=place.subnet,
         security_groups=[place.group],
         instance_charge_type="PostPaid",

@@ -201,9 +201,14 @@ def check_request(accepted: Accepted) -> Network:
 
 
 def auto_release(expires_at: str) -> str:
-    """The deadline as the service takes it: whole minutes, never before the deadline itself."""
+    """The deadline as the service takes it: whole minutes, never before the deadline itself, at most 2 minutes after.
+
+    Never a minute that ends in 0: the plugin compares times without their last noughts (`T10:00:00Z` as `T1`), and so
+    would not see that 10:00 was moved to 12:00.
+    """
     at = datetime.fromisoformat(expires_at).astimezone(UTC)
     up = at if not at.second else at + timedelta(seconds=60 - at.second)
+    up += timedelta(minutes=0 if up.minute % 10 else 1)
     return f"{up:%Y-%m-%dT%H:%M}:00Z"
 
 

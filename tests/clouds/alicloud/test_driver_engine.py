@@ -9,12 +9,14 @@ import pytest
 from provisioner.errors import CapacityError
 from provisioner.events import ignore
 from provisioner.infra.pulumi_engine import PulumiEngine
+from provisioner.model.accepted import AcceptedSpot
 from provisioner.model.driver import Marks, Refused
 from provisioner.model.ids import ClusterId, ClusterName, RunId
 from provisioner.settings import load_settings
 from provisioner.stop import Stop
 from stacks.program import build_program
 from tests.clouds.alicloud.asked import CID, RUN, accepted, chosen, driver
+from tests.clouds.alicloud.client import good
 from tests.clouds.alicloud.sim.faults import Fault
 from tests.clouds.alicloud.sim.server import KEY_ID, SECRET
 
@@ -68,8 +70,14 @@ class Stage:
 
 
 def test_two_machines_from_nothing_to_nothing(alicloud_hosts, tmp_path):
+    """With no more rights than the policy that `doctor --permissions` prints."""
     stage, account = Stage(alicloud_hosts, tmp_path), alicloud_hosts.account
-    request = chosen(stage.driver, accepted(nodes=1, tags={"team": "ci"}, expires_at="2026-11-25T10:00:00Z"))
+    account.allowed = allowed = frozenset(
+        a for s in json.loads(stage.driver.permissions())["Statement"] for a in s["Action"]
+    )
+    pool = {"spot": AcceptedSpot(max_price=0.3), "data_disks": (50,), "system_disk": 60}
+    asked = accepted(nodes=1, tags={"team": "ci"}, expires_at="2026-11-25T10:00:00Z", pool=pool)
+    request = chosen(stage.driver, asked)
     made = stage.up(request)
     hosts = {h.name: h for h in made.hosts}
     assert set(hosts) == {"m1", "n1"}
@@ -86,7 +94,9 @@ def test_two_machines_from_nothing_to_nothing(alicloud_hosts, tmp_path):
     assert tags["sealer-cloud:cid"] == CID
     assert tags["sealer-cloud:run"] == RUN
     assert tags["team"] == "ci"
-    assert {p["AutoReleaseTime"] for p in runs} == {"2026-11-25T10:00:00Z"}
+    assert {p["AutoReleaseTime"] for p in runs} == {"2026-11-25T10:01:00Z"}
+    assert {(p["SpotStrategy"], p["SpotPriceLimit"]) for p in runs} == {("SpotWithPriceLimit", "0.3")}
+    assert {(p["SystemDisk.Size"], p["DataDisk.1.Size"]) for p in runs} == {("60", "50")}
     assert stage.driver.find(NAME)[0].hosts == ("m1", "n1")
     assert stage.driver.orphans(ClusterId(CID), frozenset({h.machine_id for h in made.hosts})) == {}
 
@@ -99,6 +109,19 @@ def test_two_machines_from_nothing_to_nothing(alicloud_hosts, tmp_path):
     plan = stage.preview(request)
     assert (plan.create, plan.update, plan.replace, plan.delete) == ((), (), (), ())
     assert account.mutations(start) == []
+
+    # The deadline is moved, and a machine that was stopped is started: both in place.
+    account.allowed = None
+    good(alicloud_hosts, "ecs", "StopInstance", InstanceId=hosts["n1"].machine_id)
+    start, later = len(account.log), request.model_copy(update={"expires_at": "2026-11-25T12:00:00Z"})
+    account.allowed = allowed
+    plan = stage.preview(later)
+    assert (plan.create, plan.replace, plan.delete) == ((), (), ())
+    kept = {h.name: h for h in stage.up(later).hosts}
+    assert {n: h.machine_id for n, h in kept.items()} == {n: h.machine_id for n, h in hosts.items()}
+    assert account.counts(start)["ModifyInstanceAutoReleaseTime"] == 2
+    assert account.counts(start)["StartInstance"] == 1
+    assert "StopInstance" not in account.counts(start)
 
     assert stage.destroy().failed == ()
     assert stage.driver.leftovers(ClusterId(CID)) == ()

@@ -6,7 +6,7 @@ import base64
 import json
 import subprocess
 import sys
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -233,9 +233,10 @@ def test_spec_of_a_placement(public: str, who: list[bool]) -> None:
 @pytest.mark.parametrize(
     ("at", "release"),
     [
-        ("2026-11-24T10:00:00Z", "2026-11-24T10:00:00Z"),
+        ("2026-11-24T10:00:00Z", "2026-11-24T10:01:00Z"),
         ("2026-11-24T10:00:01Z", "2026-11-24T10:01:00Z"),
-        ("2026-11-24T23:59:30+00:00", "2026-11-25T00:00:00Z"),
+        ("2026-11-24T10:13:00Z", "2026-11-24T10:13:00Z"),
+        ("2026-11-24T23:59:30+00:00", "2026-11-25T00:01:00Z"),
     ],
 )
 def test_release_is_never_early(at: str, release: str) -> None:
@@ -318,3 +319,16 @@ def test_nobody_imports_a_clouds_package_to_choose() -> None:
 
 def test_errors_are_of_our_tree() -> None:
     assert all(issubclass(type(to_error("A", code, "")), SealerError) for code in ("x", "Forbidden", "QuotaExceed.X"))
+
+
+@given(
+    st.datetimes(datetime(2026, 1, 1), datetime(2030, 1, 1)), st.datetimes(datetime(2026, 1, 1), datetime(2030, 1, 1))
+)
+def test_the_plugin_sees_that_a_deadline_moved(one: datetime, other: datetime) -> None:
+    before, after = (auto_release(f"{at:%Y-%m-%dT%H:%M:%SZ}") for at in (one, other))
+    assert (
+        timedelta(0)
+        <= datetime.fromisoformat(before).replace(tzinfo=None) - one.replace(microsecond=0)
+        < timedelta(minutes=2)
+    )
+    assert (before == after) == after.startswith(before.strip(":00Z"))  # noqa: B005 - the plugin's own comparison
