@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.clouds.alicloud.scene import down_words, make_user, up_words
-from tests.clouds.alicloud.sim.faults import key_deleted, no_stock, token_expired
+from tests.clouds.alicloud.sim.faults import Fault, key_deleted, no_stock, token_expired
 from tests.clouds.alicloud.sim.server import SECRET, Simulator
 from tests.e2e import tiny
 from tests.e2e.product import Product
@@ -44,6 +44,8 @@ def cloud(simulator: Simulator) -> dict[str, int]:
 
 def test_up_again_and_down(user: Product, alicloud_hosts: Simulator) -> None:
     account = alicloud_hosts.account
+    policy = user.ok("doctor", "--permissions", "alicloud").json
+    account.allowed = frozenset(action for part in policy["Statement"] for action in part["Action"])
     first = user.ok(*up_words("web", 3), timeout=PATIENCE)
     assert "colour = red" in first.out
     assert cloud(alicloud_hosts) == {"vpc": 1, "vswitch": 1, "group": 1, "instance": 3}
@@ -89,6 +91,43 @@ def test_next_zone_when_the_first_is_sold_out_at_the_last_moment(user: Product, 
     assert "cn-hangzhou-h" in answer.out + answer.err, "what was tried is said"
     account.faults.clear()
     shutil.rmtree(user.home / "state")  # and now the state is lost: everything is found by its tags
+    user.ok(*down_words("web"), timeout=PATIENCE)
+    assert account.store.counts() == {}
+
+
+CLUSTERFILE = """\
+apiVersion: sealer.io/v2
+kind: Cluster
+metadata: {name: web}
+spec: {image: "app:v1"}
+---
+apiVersion: sealer.io/v2
+kind: Infra
+spec:
+  provider: alicloud
+  zones: [cn-hangzhou-i, cn-hangzhou-j]
+  ttl: 2h
+  hosts:
+    - {roles: [master], count: 1, cpu: 2, memory: 8, systemDisk: 40, dataDisks: [100]}
+    - {roles: [node], count: 1, instanceType: [ecs.c7.large], spot: {fallback: on-demand}}
+"""
+
+
+def test_spot_is_refused_and_bought_on_demand_with_a_deadline(user: Product, alicloud_hosts: Simulator) -> None:
+    account = alicloud_hosts.account
+    account.faults.add(
+        Fault("RunInstances", "OperationDenied.NoStock", status=403, where={"SpotStrategy": "SpotAsPriceGo"})
+    )
+    (user.home / "Clusterfile").write_text(CLUSTERFILE)
+    user.ok("up", "-f", "Clusterfile", "--yes", timeout=PATIENCE)
+    assert account.counts()["RunInstances"] == 1 + len(("spot in i", "spot in j", "on demand"))
+    machines = account.store.all("instance")
+    assert [t["SpotStrategy"] for t in machines] == ["NoSpot", "NoSpot"]
+    assert all(t["AutoReleaseTime"] and "sealer-cloud:expires-at" in t.tags for t in machines), machines
+    assert {t["Type"]: t["Size"] for t in account.store.all("disk")}["data"] == 100
+    start = len(account.log)
+    user.ok("up", "-f", "Clusterfile", "--yes", timeout=PATIENCE)
+    assert account.mutations(start) == []
     user.ok(*down_words("web"), timeout=PATIENCE)
     assert account.store.counts() == {}
 
@@ -144,7 +183,7 @@ def test_credentials_are_refused_before_anything_is_made(
     elif what == "expired token":
         account.faults.add(token_expired())
     else:
-        account.allowed = frozenset({"sts:*"})
+        account.allowed = frozenset()
     answer = user.run(*up_words("web"), timeout=PATIENCE)
     assert answer.rc == 5, answer
     assert account.mutations() == []

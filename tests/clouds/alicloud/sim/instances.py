@@ -77,6 +77,7 @@ def _make(account: Account, p: Params, switch: Thing, groups: list[str]) -> Thin
         BandwidthOut=p.number("InternetMaxBandwidthOut"), DeletionProtection=p.flag("DeletionProtection"),
         **{k: p.get(k, "") for k in _KEPT},
     )  # fmt: skip
+    made["SpotStrategy"] = made["SpotStrategy"] or "NoSpot"
     made["HostName"] = made["HostName"] or "iZ" + made.id.replace("-", "")
     made["PrivateIp"] = p.get("PrivateIpAddress") or str(ipaddress.ip_network(switch["CidrBlock"])[switch["Next"]])
     if account.hosts:
@@ -229,6 +230,14 @@ def describe_cards(account: Account, p: Params) -> dict[str, Any]:
         for t in found
     ]  # fmt: skip
     return page(p, rows, "NetworkInterfaceSets", "NetworkInterfaceSet")
+
+
+@action("ecs", "DeleteDisk", "DiskId")
+def delete_disk(account: Account, p: Params) -> None:
+    disk = account.store.get("disk", p["DiskId"], p["RegionId"])
+    if account.store.all("instance", lambda t: t.id == disk["InstanceId"]):
+        raise ApiError(403, "IncorrectDiskStatus", "The disk is in use.")
+    account.store.remove(disk.id)
 
 
 def ids_of(account: Account, p: Params, name: str = "InstanceIds") -> list[Thing]:
