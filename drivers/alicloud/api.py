@@ -31,8 +31,11 @@ PAGE_SIZE = {"ecs": 100, "vpc": 50}
 MOST_PAGES = 1000
 MOST_BYTES = 64 << 20
 
-_CENTRAL_ONLY = frozenset({"cn-hangzhou", "cn-shanghai", "cn-qingdao", "cn-beijing", "cn-shenzhen", "us-west-1"})
-"""Regions whose ECS has answered at the central name since before regional names existed."""
+_CENTRAL = {"ecs": "ecs-cn-hangzhou.aliyuncs.com", "vpc": "vpc.aliyuncs.com"}
+_AT_CENTRAL = frozenset(
+    "cn-qingdao cn-beijing cn-hangzhou cn-shanghai cn-shenzhen cn-hongkong ap-southeast-1 us-east-1 us-west-1".split()
+)
+"""Regions that the vendor's own clients reach by the central names: they are older than the regional ones."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,8 +48,8 @@ class Endpoints:
         """`host` or `host:port` of a product in a region."""
         if self.own.get(product):
             return self.own[product]
-        if product == "ecs" and region in _CENTRAL_ONLY:
-            return "ecs.aliyuncs.com"
+        if product in _CENTRAL and region in _AT_CENTRAL:
+            return _CENTRAL[product]
         return f"{product}.{region}.aliyuncs.com"
 
 

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from drivers.alicloud import credentials, network, wire
+from drivers.alicloud.api import Endpoints
 from drivers.alicloud.codes import Kind, kind_of, to_error
 from provisioner.errors import (
     AccessError,
@@ -87,6 +88,20 @@ def test_cleaned_text_holds_no_key(text: str) -> None:
 
 
 # ---------------------------------------------------------------- the client
+
+
+@pytest.mark.parametrize(
+    ("product", "region", "host"),
+    [
+        ("ecs", "cn-hangzhou", "ecs-cn-hangzhou.aliyuncs.com"),
+        ("vpc", "us-east-1", "vpc.aliyuncs.com"),
+        ("ecs", "eu-central-1", "ecs.eu-central-1.aliyuncs.com"),
+        ("sts", "cn-hangzhou", "sts.cn-hangzhou.aliyuncs.com"),
+    ],
+)
+def test_hosts_of_the_service(product: str, region: str, host: str) -> None:
+    assert Endpoints().host(product, region) == host
+    assert Endpoints({product: "own.example:8443"}).host(product, region) == "own.example:8443"
 
 
 def test_throttling_is_waited_out() -> None:
