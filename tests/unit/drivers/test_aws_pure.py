@@ -1,0 +1,117 @@
+"""AWS without its SDK: error codes, policy, requests that cannot be served, console text, prices."""
+
+import json
+
+import pytest
+
+from drivers.aws.catalogue import query_of
+from drivers.aws.diagnose import console_lines
+from drivers.aws.facts import price_in
+from drivers.aws.failures import clean, is_gone, of_code
+from drivers.aws.permissions import policy
+from drivers.aws.spec import check_request, ingress_of
+from provisioner.errors import UsageError
+from provisioner.model.accepted import Accepted
+
+
+@pytest.mark.parametrize(
+    ("code", "exit_code"),
+    [
+        ("InvalidClientTokenId", 5),
+        ("ExpiredToken", 5),
+        ("UnauthorizedOperation", 5),
+        ("InsufficientInstanceCapacity", 13),
+        ("VcpuLimitExceeded", 13),
+        ("SpotMaxPriceTooLow", 13),
+        ("DependencyViolation", 6),
+        ("InternalError", 6),
+    ],
+)
+def test_codes_mean(code, exit_code):
+    error = of_code(code, "words", "RunInstances", "eu-central-1")
+    assert error.exit_code == exit_code
+    assert "eu-central-1" in error.message
+
+
+def test_no_address_key_or_signature_in_any_text():
+    text = clean("at https://ec2.x/?Signature=abc key AKIAIOSFODNN7EXAMPLE token=zz\x1b[31m\nnext")
+    for word in ("https", "AKIA", "abc", "zz", "\x1b", "\n"):
+        assert word not in text
+
+
+@pytest.mark.parametrize("code", ["InvalidVpcID.NotFound", "InvalidGroup.NotFound", "InvalidInstanceID.NotFound"])
+def test_gone_is_known(code):
+    assert is_gone(code)
+    assert not is_gone("DependencyViolation")
+
+
+def test_the_policy_changes_only_what_carries_our_tag():
+    statements = {s["Sid"]: s for s in json.loads(policy())["Statement"]}
+    assert "Condition" in statements["ChangeOurs"]
+    assert "ec2:TerminateInstances" in statements["ChangeOurs"]["Action"]
+    reads = statements["Look"]["Action"]
+    assert all(a.split(":")[1].startswith(("Describe", "Get")) for a in reads)
+
+
+def accepted(**more):
+    raw = {
+        "cluster": "demo",
+        "provider": "aws",
+        "image": {"reference": "a:1", "repository": "a", "digest": "sha256:" + "0" * 64},
+        "pools": [{"name": "m", "roles": ["master"], "count": 1, **more.pop("pool", {})}],
+        "hosts": [{"name": "m1", "pool": "m", "roles": ["master"], "slot": 0}],
+        "dataRoot": "/d",
+        **more,
+    }
+    return Accepted.model_validate(raw)
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        ({"network": {"public": "none"}}, "needs an existing network"),
+        ({"network": {"vpc": "vpc-1", "shared": "ci"}}, "exclude each other"),
+        ({"network": {"vpc": "vpc-1", "cidr": "10.0.0.0/16"}}, "network.cidr is for a network of our own"),
+        ({"network": {"cidr": "10.0.0.0/8"}}, "between /16 and /28"),
+        ({"network": {"ingress": [{"port": 6443, "from": "operator"}]}}, "not built yet"),
+        ({"network": {"ingress": [{"port": 6443, "from": "nowhere"}]}}, "is no IPv4 network"),
+        ({"osImage": {"name": "plan9"}}, "'plan9' is not known for aws"),
+        ({"osImage": {"name": "debian-12", "arch": "riscv64"}}, "not to be had on aws"),
+        ({"pool": {"systemDisk": 4}}, "must be 8 to 16384 GiB"),
+        ({"pool": {"spot": {"maxPrice": 1, "currency": "CNY"}}}, "in USD, not CNY"),
+    ],
+)
+def test_a_request_that_aws_cannot_serve_is_refused_by_its_key(more, message):
+    with pytest.raises(UsageError, match=message):
+        check_request(accepted(**more))
+
+
+def test_ssh_is_open_unless_the_request_says_from_where():
+    assert [(r.port, r.cidr) for r in ingress_of(accepted())] == [(22, "0.0.0.0/0")]
+    own = accepted(network={"ingress": [{"port": 22, "from": "203.0.113.0/24"}, {"port": 6443}]})
+    assert [(r.port, r.cidr) for r in ingress_of(own)] == [(22, "203.0.113.0/24"), (6443, "0.0.0.0/0")]
+
+
+def test_images_by_owner_and_name():
+    query = query_of("ubuntu-24.04", "arm64")
+    assert (query.owner, query.arch) == ("099720109477", "arm64")
+    assert "noble-24.04-arm64" in query.name
+
+
+def test_console_text_is_cleaned_and_cut():
+    text = (
+        "\x1b[32mok\x1b[0m\r\n" * 20
+        + "-----BEGIN OPENSSH PRIVATE KEY-----\nabc\n-----END OPENSSH PRIVATE KEY-----\nlast\n"
+    )
+    lines = console_lines(text)
+    assert lines[-1] == "last"
+    assert len(lines) == 8
+    assert "abc" not in "".join(lines)
+    assert "\x1b" not in "".join(lines)
+
+
+def test_a_price_is_read_from_what_the_pricing_api_answers():
+    dimension = {"unit": "Hrs", "pricePerUnit": {"USD": "0.0480000000"}}
+    product = {"terms": {"OnDemand": {"a": {"priceDimensions": {"b": dimension}}}}}
+    assert price_in([json.dumps(product)]) == 0.048
+    assert price_in([]) is None
