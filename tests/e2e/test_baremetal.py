@@ -177,3 +177,19 @@ def test_the_example_etcd_runs_on_machines_that_exist_and_leaves_them(
         assert f"{root}/data/etcd/member" in ours
         assert [p for p in ours if p != root and not p.startswith(f"{root}/data")] == []
     assert "etcd.pid" not in foreign.run("m1", "ls /run")
+
+
+def test_a_machine_that_was_installed_anew_comes_in_again_under_its_name(foreign: Foreign, user: Product) -> None:
+    words = up_words(user, infra(foreign, user, ("m1", "m2")))
+    user.ok("up", *words, "--yes")
+    anew = (
+        'kill "$(cat /run/app.pid)"; rm -rf /run/app.pid /var/lib/sealer/data /var/lib/sealer-cloud/metal-*; '
+        "echo 0123456789abcdef0123456789abcdef >/etc/machine-id"
+    )
+    user.ok("exec", user.cluster, "--host", "m2", "--", "sh", "-c", anew)
+    planned = user.ok("plan", *words, "-o", "json").json
+    assert [c["name"] for c in planned["infra"]["create"]] == ["m2"]
+    user.ok("up", *words, "--yes")
+    assert {h["name"]: h["state"] for h in user.status()["hosts"]} == {"m1": "healthy", "m2": "healthy"}
+    assert user.ok("up", *words, "--yes", "-o", "json").json["changed"] is False
+    assert user.ok(*down_words(user, "--delete-data")).json["left"] == []
