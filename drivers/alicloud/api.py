@@ -33,7 +33,17 @@ MOST_BYTES = 64 << 20
 
 _CENTRAL = {"ecs": "ecs-cn-hangzhou.aliyuncs.com", "vpc": "vpc.aliyuncs.com"}
 _AT_CENTRAL = frozenset(
-    "cn-qingdao cn-beijing cn-hangzhou cn-shanghai cn-shenzhen cn-hongkong ap-southeast-1 us-east-1 us-west-1".split()
+    [
+        "cn-qingdao",
+        "cn-beijing",
+        "cn-hangzhou",
+        "cn-shanghai",
+        "cn-shenzhen",
+        "cn-hongkong",
+        "ap-southeast-1",
+        "us-east-1",
+        "us-west-1",
+    ]
 )
 """Regions that the vendor's own clients reach by the central names: they are older than the regional ones."""
 

@@ -15,7 +15,7 @@ from provisioner.model import tags
 from provisioner.model.driver import FoundCluster, FoundResource, Survey
 from provisioner.model.ids import ClusterId, ClusterName, name_of
 
-REGIONS_AT_ONCE = 8
+REGIONS_AT_ONCE = 16
 GONE_SECONDS, DEPENDENCY_SECONDS = 300.0, 180.0
 PAUSE = 2.0
 LAG_SECONDS = 4.0
