@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import signal
+import subprocess
 import time
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from tests.clouds.alicloud.scene import down_words, make_user, up_words
 from tests.clouds.alicloud.sim.faults import Fault, key_deleted, no_stock, token_expired
 from tests.clouds.alicloud.sim.server import SECRET, Simulator
 from tests.e2e import tiny
-from tests.e2e.product import Product
+from tests.e2e.product import ROOT, Product
 
 pytestmark = [pytest.mark.clouds, pytest.mark.hosts, pytest.mark.engine]
 
@@ -93,6 +94,21 @@ def test_next_zone_when_the_first_is_sold_out_at_the_last_moment(user: Product, 
     shutil.rmtree(user.home / "state")  # and now the state is lost: everything is found by its tags
     user.ok(*down_words("web"), timeout=PATIENCE)
     assert account.store.counts() == {}
+
+
+def test_etcd_comes_up_healthy_on_three_machines(tmp_path: Path, alicloud_hosts: Simulator) -> None:
+    """The first command that a user of this cloud types."""
+    context = tmp_path / "context"
+    subprocess.run([str(ROOT / "examples/etcd/fetch.sh"), str(context)], check=True, capture_output=True)
+    data = tmp_path / "user" / "data"
+    user = make_user(tmp_path / "user", alicloud_hosts, data, "etcd")
+    user.ok("image", "build", "-t", "etcd:v1", "-f", str(ROOT / "examples/etcd/Kubefile"), str(context))
+    user.ok("up", "etcd:v1", "-n", "etcd", "--provider", "alicloud", "--masters", "3", "--yes", timeout=PATIENCE)
+    assert [h["state"] for h in user.status()["hosts"]] == ["healthy"] * 3
+    assert user.etcdctl("m1", "put", "colour", "red").rc == 0
+    assert "red" in user.etcdctl("m3", "get", "colour").out, "m3 is reached through m1"
+    user.ok(*down_words("etcd"), timeout=PATIENCE)
+    assert alicloud_hosts.account.store.counts() == {}
 
 
 CLUSTERFILE = """\
