@@ -75,7 +75,7 @@ def start(mode: str, tmp_path: Path, *, tty: int | None = None) -> subprocess.Po
 
 def finish(process: subprocess.Popen[str]) -> tuple[str, str]:
     try:
-        return process.communicate(timeout=20)
+        return process.communicate(timeout=60)
     except subprocess.TimeoutExpired:
         process.kill()
         raise
@@ -163,7 +163,7 @@ def test_a_question_on_a_real_terminal(typed: str, number: signal.Signals | None
 
 def read_until(descriptor: int, word: str | None) -> str:
     """What a terminal showed, until `word`, or until its program ended."""
-    text, deadline = "", time.monotonic() + 20
+    text, deadline = "", time.monotonic() + 60
     while time.monotonic() < deadline and (word is None or word not in text):
         if not select.select([descriptor], [], [], 0.2)[0]:
             continue
