@@ -26,10 +26,18 @@ def _alicloud(around: Surroundings) -> Driver:
     return AlicloudDriver(around)
 
 
-DRIVERS: DriverRegistry = MappingProxyType({"local": _local, "baremetal": _baremetal, "alicloud": _alicloud})
+def _aws(around: Surroundings) -> Driver:
+    from drivers.aws.driver import AwsDriver
+
+    return AwsDriver(around)
+
+
+DRIVERS: DriverRegistry = MappingProxyType(
+    {"local": _local, "baremetal": _baremetal, "alicloud": _alicloud, "aws": _aws}
+)
 """Every driver that is built, by the name that `--provider` takes."""
 
-PLANNED = ("aws",)
+PLANNED: tuple[str, ...] = ()
 """Providers that the formats know and that no driver serves yet."""
 
 

@@ -15,7 +15,7 @@ from provisioner.model.paths import STATE_ROOT
 from provisioner.model.refs import has_embedded_ref
 
 PROVIDERS = ("alicloud", "aws", "baremetal", "local")
-BUILT_PROVIDERS = ("local", "baremetal", "alicloud")
+BUILT_PROVIDERS = ("local", "baremetal", "alicloud", "aws")
 DEFAULT_PROVIDER = "local"
 BOUGHT = ("alicloud", "aws")
 """Providers whose machines somebody pays for by the hour."""
