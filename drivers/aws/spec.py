@@ -17,6 +17,7 @@ SYSTEM_DISK = 40
 LARGEST_DISK = 16384
 SMALLEST_DISK = 8
 PUBLIC = ("all", "first", "none")
+DEFAULT_PUBLIC = "first"
 NETWORK_KEYS = frozenset({"cidr", "vpc", "subnets", "shared", "public", "ingress"})
 ANYWHERE = "0.0.0.0/0"
 SSH = 22
@@ -84,7 +85,7 @@ def parse_aws(accepted: Accepted) -> AwsSpec:
     missing = [h.name for h in accepted.hosts if placement is None or h.name not in placement.hosts]
     if placement is None or missing:
         raise UsageError(f"no machine was chosen for {', '.join(missing) or 'this cluster'}")
-    public = str(accepted.network.get("public") or "all")
+    public = str(accepted.network.get("public") or DEFAULT_PUBLIC)
     pools = {pool.name: pool for pool in accepted.pools}
     hosts = tuple(
         _host(wanted, pools[wanted.pool], placement, public=public == "all" or (public == "first" and index == 0))
@@ -141,7 +142,7 @@ def _check_pool(pool: AcceptedPool) -> None:
 
 
 def _check_network(network: Mapping[str, object]) -> None:
-    public = network.get("public") or "all"
+    public = network.get("public") or DEFAULT_PUBLIC
     existing = bool(network.get("vpc") or network.get("subnets") or network.get("shared"))
     if public not in PUBLIC:
         raise UsageError(f"network.public {public!r} must be {', '.join(PUBLIC)}")
