@@ -76,7 +76,12 @@ class Bucket:
     def get(self, key: str) -> Blob | None:
         """An object, or None."""
         found = self._call("get_object", Key=self._key(key))
-        return Blob(found["Body"].read(), found["ETag"]) if found else None
+        if not found:
+            return None
+        try:
+            return Blob(found["Body"].read(), found["ETag"])
+        except Exception as error:  # botocore's, urllib3's: the answer was cut
+            raise self._error(type(error).__name__) from error
 
     def put(self, key: str, data: bytes, *, only_over: str | None = None, only_new: bool = False) -> str:
         """Write an object whole; its new tag. Raises TakenError where it is not as the condition says."""

@@ -10,6 +10,7 @@ import contextlib
 import json
 import os
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
@@ -25,7 +26,9 @@ BREAK_AFTER = 60.0
 _WATCH = 1.0
 _FOLDER = ".sealer-cloud/locks"
 _MISSED = 6
-"""Beats that may fail in a row before the holder must think that it was broken: half of `BREAK_AFTER`."""
+"""Beats that may fail in a row before the holder must think that it was broken: half of `BREAK_AFTER` if they fail at once."""
+_SILENT = BREAK_AFTER / 2
+"""Seconds without a beat that arrived, after which it must think so too: one call may take long to fail."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +114,8 @@ class SharedLock:
         beating.join()
         with contextlib.suppress(SealerError):
             found = self._look()
-            if found is not None and found.etag == self._etag:
+            # By run too: the answer to the last beat may have been lost.
+            if found is not None and (found.etag == self._etag or holder_of(found).run == self._me.run):
                 self._bucket.delete(self._key)
 
     def _look(self) -> Blob | None:
@@ -121,34 +125,33 @@ class SharedLock:
         if seen is not None and not silent:
             return False
         before = holder_of(seen) if seen else None
-        if before is not None:
-            self._me = replace(self._me, dead=tuple(dict.fromkeys((*before.dead, before.host))))
+        me = replace(self._me, dead=tuple(dict.fromkeys((*before.dead, before.host)))) if before else self._me
         try:
             over = seen.etag if seen else None
-            self._etag = self._bucket.put(self._key, self._me.to_bytes(), only_over=over, only_new=seen is None)
+            self._etag = self._bucket.put(self._key, me.to_bytes(), only_over=over, only_new=seen is None)
         except TakenError:
-            if not self._mine(self._me):
+            if not self._mine(me):
                 return False
-        self.broken = before
+        self._me, self.broken = me, before
         return True
 
     def _beat(self) -> None:
-        missed = 0
+        missed, heard = 0, time.monotonic()
         while not self._over.wait(BEAT_SECONDS):
-            counted = replace(self._me, beat=self._me.beat + 1)
+            counted, begun = replace(self._me, beat=self._me.beat + 1), time.monotonic()
             try:
                 self._etag = self._bucket.put(self._key, counted.to_bytes(), only_over=self._etag)
             except TakenError:
                 if not self._mine(counted):
                     self._lost()
                     return
-            except SealerError:
+            except Exception:  # noqa: BLE001 - whatever it was: a holder that falls silent must know it
                 missed += 1
-                if missed >= _MISSED:  # another run may break it any moment
+                if missed >= _MISSED or time.monotonic() - heard >= _SILENT:  # another run may break it any moment
                     self._lost()
                     return
                 continue
-            self._me, missed = counted, 0
+            self._me, missed, heard = counted, 0, begun
 
     def _mine(self, written: Holder) -> bool:
         """True where our own write had arrived and only its answer was lost."""

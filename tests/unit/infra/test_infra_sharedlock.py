@@ -165,6 +165,59 @@ async def test_a_bucket_out_of_reach_stops_the_run_before_others_may_break_it(mo
     lock.release()
 
 
+async def test_one_call_that_takes_long_to_fail_is_silence_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sharedlock, "BEAT_SECONDS", 0.01)
+    monkeypatch.setattr(sharedlock, "_MISSED", 1000)
+    monkeypatch.setattr(sharedlock, "_SILENT", 0.05)
+    bucket, lost = MemoryBucket(), threading.Event()
+    lock = SharedLock(bucket, NAME, me(), lost.set)
+    await lock.acquire(0, WatchClock())
+    bucket.deaf = True
+    assert lost.wait(5)
+    lock.release()
+
+
+async def test_an_error_that_nobody_thought_of_is_a_missed_beat(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sharedlock, "BEAT_SECONDS", 0.01)
+    bucket, lost = MemoryBucket(), threading.Event()
+    lock = SharedLock(bucket, NAME, me(), lost.set)
+    await lock.acquire(0, WatchClock())
+
+    def put(*_words: object, **_more: object) -> str:
+        raise OSError("the connection broke")
+
+    monkeypatch.setattr(bucket, "put", put)
+    assert lost.wait(10)
+    lock.release()
+
+
+async def test_a_lock_whose_last_answer_was_lost_is_given_back() -> None:
+    bucket = MemoryBucket()
+    lock = SharedLock(bucket, NAME, me(), lambda: None)
+    await lock.acquire(0, WatchClock())
+    bucket.put(KEY, me(beat=1).to_bytes())  # our own beat, of which we were never told
+    lock.release()
+    assert bucket.objects == {}
+
+
+async def test_a_holder_that_wakes_as_its_lock_is_broken_is_not_dead(monkeypatch: pytest.MonkeyPatch) -> None:
+    bucket = MemoryBucket()
+    bucket.put(KEY, other())
+    clock, put, woken = WatchClock(), bucket.put, []
+
+    def late(key: str, data: bytes, *, only_over: str | None = None, only_new: bool = False) -> str:
+        if only_over and not woken:
+            woken.append(put(KEY, other(1)))
+        return put(key, data, only_over=only_over, only_new=only_new)
+
+    monkeypatch.setattr(bucket, "put", late)
+    clock.each = lambda: bucket.delete(KEY) if woken else None  # it ends, and gives it back
+    lock = SharedLock(bucket, NAME, me(), lambda: None)
+    await lock.acquire(600, clock)
+    assert (lock.broken, lock.dead_machines) == (None, frozenset())
+    lock.release()
+
+
 async def test_the_heartbeat_counts_on(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sharedlock, "BEAT_SECONDS", 0.01)
     bucket, counted = MemoryBucket(), threading.Event()
