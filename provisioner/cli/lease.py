@@ -19,7 +19,7 @@ from provisioner.cli.screen import to_json
 from provisioner.cli.text import escape, plain, styled
 from provisioner.cli.views import up_lines
 from provisioner.cli.world import build_world
-from provisioner.errors import ProviderError, SealerError, UsageError
+from provisioner.errors import LockedError, ProviderError, SealerError, UsageError
 from provisioner.events import ignore
 from provisioner.files import atomic_write
 from provisioner.handover import collect, command_env, read_outputs, write_inventory, write_kept
@@ -27,6 +27,7 @@ from provisioner.model.deadline import parse_ttl
 from provisioner.model.grammar import BOUGHT
 from provisioner.model.ids import SHORT, ClusterName, new_short, parse_cluster_name
 from provisioner.model.imageref import parse_reference
+from provisioner.model.plan import Plan
 from provisioner.model.planhash import plan_to_json
 from provisioner.model.report import DownReport, UpReport
 from provisioner.model.request import Clusterfile, UpArgs
@@ -61,7 +62,9 @@ def run_with(session: Session, given: Given, command: tuple[str, ...]) -> int:
     """
     lease = _lease(session, given, command)
     with Relay() as relay:
-        code, report = _up(lease)
+        code, report, ours = _up(lease)
+        if not ours:
+            return code
         if report is not None:
             code = relay.exit_code or _command(lease, relay)
         if not _stands(lease):
@@ -131,20 +134,41 @@ def _folder(text: str | None) -> Path | None:
     return path.absolute()
 
 
-def _up(lease: Lease) -> tuple[int, UpReport | None]:
+def _up(lease: Lease) -> tuple[int, UpReport | None, bool]:
+    """Exit code, report, and False where the cluster is another run's, which took the name since we looked."""
+    theirs, begun = False, False
+
     async def work(run: Run) -> tuple[UpReport, Mapping[str, float]]:
-        report = await pipeline.up(run.world, lease.args, lease.files, lease.choice, run.asker.confirm_up)
+        def demand_new(plan: Plan) -> None:
+            nonlocal theirs
+            if plan.cid is not None:
+                theirs = True
+                raise UsageError(f"another run made the cluster {lease.name} meanwhile; it is left alone")
+
+        def confirm(plan: Plan) -> bool:
+            nonlocal begun
+            demand_new(plan)
+            begun = True
+            return run.asker.confirm_up(plan)
+
+        nonlocal theirs
+        try:
+            report = await pipeline.up(run.world, lease.args, lease.files, lease.choice, confirm)
+        except LockedError:
+            theirs = not begun
+            raise
+        demand_new(report.plan)
         return report, {**run.view.board.finished, **report.apply.seconds}
 
     code, found = _tried(lease, work, yes=lease.choice.yes)
     if found is None:
-        return code, None
+        return code, None, not theirs
     report, phases = found
     for line in up_lines(report, phases, quiet=True):
         lease.session.screen.say(line)
     if lease.artifacts:
         _write(lease, "up.json", up_to_json(report, plan_to_json(report.plan), phases))
-    return 0, report
+    return 0, report, True
 
 
 def _command(lease: Lease, relay: Relay) -> int:

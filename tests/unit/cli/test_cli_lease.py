@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -20,7 +21,7 @@ from provisioner.cli.main import main
 from provisioner.cli.relay import Relay
 from provisioner.errors import InterruptedRunError, LockedError, StepError, UsageError
 from provisioner.handover import Kept
-from provisioner.model.ids import HostName
+from provisioner.model.ids import ClusterId, HostName
 from provisioner.model.request import ClusterDoc, Clusterfile, UpArgs
 from tests.golden.cli import samples as s
 
@@ -160,6 +161,23 @@ def test_up_that_fails_is_the_exit_code_and_what_it_made_goes(cluster: Cluster, 
     error = json.loads((tmp_path / "art" / "error.json").read_text())
     assert error["error"]["message"] == "init.sh failed"
     assert (tmp_path / "art" / "m1.log").read_text() == "log\n"
+
+
+@pytest.mark.parametrize("when", ["locked", "planned", "unchanged"])
+def test_a_cluster_that_another_run_made_meanwhile_is_never_removed(when: str, cluster: Cluster) -> None:
+    standing = replace(s.new_cluster(), cid=ClusterId("app-abc234"))
+
+    async def up(_world: Any, _args: Any, _files: Any, _choice: Any, confirm: Callable[[Any], bool]) -> Any:
+        cluster.stands = True
+        if when == "locked":
+            raise LockedError("cluster prod is locked by `up prod`")
+        if when == "planned":
+            confirm(standing)
+        return replace(s.up_report(), plan=standing)
+
+    with mock.patch("provisioner.pipeline.up", up):
+        assert run("--name", "prod") == (10 if when == "locked" else 3)
+    assert cluster.calls == []
 
 
 def test_up_that_made_nothing_leaves_nothing_to_remove(cluster: Cluster) -> None:
