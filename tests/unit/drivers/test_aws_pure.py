@@ -1,10 +1,12 @@
 """AWS without its SDK: error codes, policy, requests that cannot be served, console text, prices."""
 
 import json
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from drivers.aws.catalogue import query_of
+from drivers.aws.credentials import Credentials, endings, region_of, resolve
 from drivers.aws.diagnose import console_lines
 from drivers.aws.facts import price_in
 from drivers.aws.failures import clean, is_gone, of_code
@@ -12,6 +14,7 @@ from drivers.aws.permissions import policy
 from drivers.aws.spec import check_request, ingress_of
 from provisioner.errors import UsageError
 from provisioner.model.accepted import Accepted
+from provisioner.model.secret import Secret
 
 
 @pytest.mark.parametrize(
@@ -115,3 +118,31 @@ def test_a_price_is_read_from_what_the_pricing_api_answers():
     product = {"terms": {"OnDemand": {"a": {"priceDimensions": {"b": dimension}}}}}
     assert price_in([json.dumps(product)]) == 0.048
     assert price_in([]) is None
+
+
+def test_a_token_that_ends_soon_is_said():
+    now = datetime(2026, 11, 24, 12, tzinfo=UTC)
+
+    def ending(minutes):
+        return endings(Credentials(Secret("a"), Secret("b"), expires=now + timedelta(minutes=minutes)), now)
+
+    assert ending(29) == "they end in 29 minutes"
+    assert ending(31) == ""
+    assert endings(Credentials(Secret("a"), Secret("b")), now) == ""
+
+
+def test_keys_of_variables_are_taken_and_never_shown():
+    environ = {
+        "AWS_ACCESS_KEY_ID": "AKIACANARY",
+        "AWS_SECRET_ACCESS_KEY": "canary",
+        "AWS_SESSION_TOKEN": "token-canary",
+    }
+    found = resolve(environ)
+    assert found.environ() == environ
+    assert "canary" not in repr(found).lower()
+
+
+def test_the_region_is_that_of_the_variables():
+    assert region_of({"AWS_REGION": "a", "AWS_DEFAULT_REGION": "b"}) == "a"
+    assert region_of({"AWS_DEFAULT_REGION": "b"}) == "b"
+    assert region_of({}) is None
