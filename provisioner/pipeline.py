@@ -74,9 +74,10 @@ async def down(
     provider = parse_provider(provider) if provider else None
     async with hops.holding(world, name, "down", 0.0):
         target = await removal.find_target(world, name, provider)
-        if target is None:
+        if isinstance(target, removal.Nothing):
             await world.engine.forget(name)  # a `down` that was cut at its last act may have left a key behind
-            return removal.nothing_found(world, name, provider, begun)
+            return removal.nothing_found(world, name, target, begun)
+        await removal.demand_account(world, target)
         target = await staying.measured(world, target, delete_data=delete_data)
         if not confirm(target.plan):
             raise InterruptedRunError("not confirmed; nothing was changed")

@@ -12,8 +12,8 @@ from provisioner.apply.distribute import Archives
 from provisioner.apply.env import Phase as Why
 from provisioner.apply.facts import Reading
 from provisioner.apply.output import Masker
-from provisioner.draft import author_of, secrets_of
-from provisioner.errors import AccessError, PreconditionError, SealerError, UsageError
+from provisioner.draft import author_of, check_machine, secrets_of
+from provisioner.errors import AccessError, PreconditionError, ProviderError, SealerError, UsageError
 from provisioner.events import Phase, PhaseDone, PhaseStarted, Warned
 from provisioner.model.accepted import Accepted
 from provisioner.model.driver import STAYING, Driver, FoundCluster
@@ -42,7 +42,14 @@ class Target:
         return self.stored.accepted if self.stored else None
 
 
-async def find_target(world: World, name: ClusterName, provider: str | None) -> Target | None:
+@dataclass(frozen=True, slots=True)
+class Nothing:
+    """There is no such cluster in these places."""
+
+    where: tuple[str, ...]
+
+
+async def find_target(world: World, name: ClusterName, provider: str | None) -> Target | Nothing:
     """The cluster by its state; by looking where there is none, or where it does not know the machines (any more).
 
     Raises UsageError (3): protected, another provider, several of that name; PreconditionError (12) a broken state and
@@ -61,18 +68,18 @@ async def find_target(world: World, name: ClusterName, provider: str | None) -> 
         world.events(Warned(f"{error.message}; removing by looking alone"))
         stored = None
     if stored is None:
-        found = await _look_for(world, name, provider)
+        found, where = await _look_for(world, name, provider)
         if found and provider is None:  # another state folder may own it: whoever wants it gone says where it is
             raise UsageError(
                 f"this state folder knows no cluster {name}, but {found.provider} has {found.cid}",
                 hint=f"if that is the one you mean: sealer-cloud down {name} --provider {found.provider}",
             )
-        return Target(_plan_by_look(found), None, (found.cid,)) if found else None
+        return Target(_plan_by_look(found), None, (found.cid,)) if found else Nothing(where)
     plan = _plan_of(name, stored, provider)
     if plan.cid is not None:
         return Target(plan, stored, tuple(dict.fromkeys((plan.cid, *stored.cids))))
     # Its Intent is gone, or was never made: a cut run may still have left machines.
-    found = await _look_for(world, name, plan.provider)
+    found, _ = await _look_for(world, name, plan.provider)
     cids = tuple(dict.fromkeys((*((found.cid,) if found else ()), *stored.cids)))
     return Target(replace(plan, cid=cids[0] if cids else None, hosts=found.hosts if found else ()), stored, cids)
 
@@ -97,25 +104,51 @@ def _plan_of(name: ClusterName, stored: StackState, provider: str | None) -> Dow
     )
 
 
-async def _look_for(world: World, name: ClusterName, provider: str | None) -> FoundCluster | None:
-    found = await asyncio.to_thread(_find, world, name, provider)
+async def _look_for(
+    world: World, name: ClusterName, provider: str | None
+) -> tuple[FoundCluster | None, tuple[str, ...]]:
+    """The one of that name, and where was looked. Raises UsageError (3) for several, and as `find` for a named provider.
+
+    Without a name a provider that cannot be looked at is said: most people have no account with most clouds.
+    """
+    found: list[FoundCluster] = []
+    where: list[str] = []
+    dark: list[Warned] = []
+    for chosen in [provider] if provider else list(world.drivers):
+        try:
+            found += await asyncio.to_thread(world.driver(chosen).find, name)
+            where.append(chosen)
+        except SealerError as error:
+            if provider:
+                raise
+            hint = f"if it is there: `sealer-cloud down {name} --provider {chosen}`"
+            dark.append(Warned(f"{chosen} was not looked at: {error.message}", hint))
     if len(found) > 1:
         raise UsageError(
             f"several clusters are called {name}: {', '.join(f.cid for f in found)}",
             hint="their state is not here; remove each from the state folder that made it",
         )
-    return found[0] if found else None
+    for warning in dark if not found else ():
+        world.events(warning)
+    return found[0] if found else None, tuple(where)
 
 
-def _find(world: World, name: ClusterName, provider: str | None) -> tuple[FoundCluster, ...]:
-    chosen = [provider] if provider else list(world.drivers)
-    return tuple(f for p in chosen for f in world.driver(p).find(name))
+async def demand_account(world: World, target: Target) -> None:
+    """Refuse credentials that do not work, or are of another account than the cluster's: to them all of it looks gone.
+
+    An engine that is told "not found" at each delete forgets machines that stand. Raises AccessError (5),
+    PreconditionError (12).
+    """
+    if target.accepted is None or not target.accepted.placement:
+        return
+    driver = world.driver(target.plan.provider)
+    spec = driver.parse_spec(target.accepted)
+    await asyncio.to_thread(check_machine, driver, spec, standing=True)
 
 
-def nothing_found(world: World, name: ClusterName, provider: str | None, begun: float) -> DownReport:
+def nothing_found(world: World, name: ClusterName, nothing: Nothing, begun: float) -> DownReport:
     """The report of a `down` that found nothing: what was looked through stands in it."""
-    where = provider or ", ".join(world.drivers)
-    return DownReport(name, None, where, (), (), (), world.clock.monotonic() - begun)
+    return DownReport(name, None, ", ".join(nothing.where), (), (), (), world.clock.monotonic() - begun)
 
 
 async def say_goodbye(world: World, target: Target) -> None:
@@ -200,10 +233,14 @@ async def _end_orphans(world: World, driver: Driver, stored: StackState) -> None
     """After a cut create: a machine that the state does not know would hold its network, and the engine wait for it."""
     if stored.cid is None or not any(line.startswith("creating ") for line in stored.pending):
         return
-    found = await asyncio.to_thread(driver.orphans, stored.cid, frozenset(stored.resource_ids))
-    if found:
+    try:
+        found = await asyncio.to_thread(driver.orphans, stored.cid, frozenset(stored.resource_ids))
         what = ", ".join(f"{host} ({machine})" for host, machine in found.items())
-        world.events(Warned(f"the state does not know {what}: all machines are removed by their tags"))
+        text = f"the state does not know {what}" if found else ""
+    except ProviderError as error:  # a host that stands twice: whoever goes on with it must know which, we need not
+        text = error.message
+    if text:
+        world.events(Warned(f"{text}: all machines are removed by their tags"))
         await asyncio.to_thread(driver.sweep, stored.cid)
 
 

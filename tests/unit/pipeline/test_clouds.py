@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from provisioner.errors import CapacityError, PreconditionError, ProviderError
+from provisioner.errors import AccessError, CapacityError, PreconditionError, ProviderError
 from provisioner.events import Warned
 from provisioner.model.driver import Check
 from provisioner.model.hosts import InventoryHost
@@ -200,6 +200,41 @@ async def test_what_a_cut_create_left_is_removed_before_the_engine_waits_for_its
     assert not cloud.engine.machines
     assert not report.left
     assert "the state does not know n1 (machine-3)" in warnings(cloud)
+
+
+async def test_down_with_another_accounts_credentials_touches_nothing(cloud: Stage) -> None:
+    await cloud.up()
+    driver = driver_of(cloud)
+    driver.lacks = [
+        Check("account", ok=False, detail="these keys are of account a2", hint="use those of a1", access=True)
+    ]
+    before = (dict(cloud.engine.machines), dict(cloud.engine.stacks), list(cloud.engine.mutations))
+    for provider in (None, "local"):
+        with pytest.raises(AccessError, match="account a2"):
+            await cloud.down(provider)
+    assert before == (cloud.engine.machines, cloud.engine.stacks, cloud.engine.mutations)
+
+
+async def test_down_of_a_cut_run_goes_on_where_a_host_stands_twice(
+    cloud: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def die(name: str) -> None:
+        if name == "up/made/n1":
+            raise ProviderError("killed")
+
+    cloud.engine._at = die
+    with pytest.raises(ProviderError):
+        await cloud.up()
+    cloud.engine._at = lambda _name: None
+
+    def twice(_cid: object, _known: object) -> dict[str, str]:
+        raise ProviderError("host n1 stands twice: i-1 and i-2")
+
+    monkeypatch.setattr(cloud.driver, "orphans", twice)
+    report = await cloud.down()
+    assert not cloud.engine.machines
+    assert not report.left
+    assert "host n1 stands twice: i-1 and i-2: all machines are removed" in warnings(cloud)
 
 
 async def test_a_machine_with_our_tags_and_no_place_is_named_and_left(cloud: Stage) -> None:

@@ -1,8 +1,15 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
-from provisioner.errors import InterruptedRunError, PreconditionError, UsageError
+from provisioner import pipeline
+from provisioner.errors import AccessError, InterruptedRunError, PreconditionError, UsageError
+from provisioner.events import Warned
+from provisioner.model.driver import FoundCluster
+from provisioner.model.ids import ClusterName
+from tests.fakes.driver import FakeDriver
 from tests.fakes.engine import FakeStack
 
 from .conftest import UP, Stage, changed
@@ -25,6 +32,22 @@ async def test_down_of_nothing_is_no_failure(stage: Stage) -> None:
     assert not (stage.folder / ".local/state/sealer-cloud/clusters").exists() or not any(
         (stage.folder / ".local/state/sealer-cloud/clusters").iterdir()
     )
+
+
+async def test_a_cloud_without_credentials_is_in_nobodys_way(stage: Stage) -> None:
+    class NoKeys(FakeDriver):
+        def find(self, name: ClusterName | None) -> tuple[FoundCluster, ...]:
+            raise AccessError("no credentials")
+
+    drivers = {"local": lambda _around: stage.driver, "aws": lambda _around: NoKeys(stage.engine.machines)}
+    world = replace(stage.world, drivers=drivers)
+    report = await pipeline.down(world, ClusterName("app"), None, stage.confirm_down)
+    assert (report.cid, report.provider, report.left) == (None, "local", ())
+    (warned,) = [e for e in stage.seen if isinstance(e, Warned)]
+    assert warned.text == "aws was not looked at: no credentials"
+    assert "--provider aws" in warned.hint
+    with pytest.raises(AccessError):
+        await pipeline.down(world, ClusterName("app"), "aws", stage.confirm_down)
 
 
 async def test_down_works_by_looking_where_the_state_is_lost(stage: Stage) -> None:
