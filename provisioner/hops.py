@@ -79,6 +79,8 @@ async def holding(world: World, cluster: ClusterName, command: str, wait: float)
     try:
         if lock.broken:
             world.events(Warned(f"broke the lock of {lock.broken}: it was silent for a minute"))
+            # Now, whatever this run will do: that its machine's locks are a dead run's is known only until we give ours back.
+            await repair(world, cluster, state=False)
         yield
     finally:
         lock.release()

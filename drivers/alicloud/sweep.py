@@ -10,7 +10,7 @@ from typing import Any
 from drivers.alicloud.api import Api
 from drivers.alicloud.codes import Kind, error_kind
 from drivers.alicloud.wire import items, tags_in
-from provisioner.errors import AccessError, ProviderError, SealerError
+from provisioner.errors import AccessError, ProviderError, SealerError, worst_of
 from provisioner.model import tags
 from provisioner.model.driver import FoundCluster, FoundResource, Survey
 from provisioner.model.ids import ClusterId, ClusterName, name_of
@@ -246,6 +246,7 @@ def sweep(account: Account, cid: ClusterId) -> tuple[str, ...]:
     Raises ProviderError naming what does not go away: strangers in its network, or what the service keeps refusing.
     """
     gone: list[str] = []
+    failed: list[SealerError] = []
     for region in account.regions():
         ours = account.ours(region, cid)
         if not ours:
@@ -254,27 +255,44 @@ def sweep(account: Account, cid: ClusterId) -> tuple[str, ...]:
         keep = {VPC.kind, SUBNET.kind} if strangers else set()
         for kinds in ALL:
             these = [t for t in ours if t.kind == kinds.kind and t.kind not in keep]
-            _remove(account, kinds, these)
-            gone += [str(t) for t in these]
+            removed, errors = _remove(account, kinds, these, 0.0 if failed else DEPENDENCY_SECONDS)
+            gone += [str(t) for t in removed]
+            failed += errors
         if strangers:
             names = ", ".join(f"{t.id}{f' ({t.name})' if t.name else ''}" for t in strangers)
-            raise ProviderError(
-                f"machines that are not of {cid} stand in its network in {region}: {names}; the network is left",
-                hint="remove them, then run the same command",
+            failed.append(
+                ProviderError(
+                    f"machines that are not of {cid} stand in its network in {region}: {names}; the network is left",
+                    hint="remove them, then run the same command",
+                )
             )
+    if failed:
+        raise worst_of(failed)
     return tuple(gone)
 
 
-def _remove(account: Account, kinds: Kinds, things: Iterable[Thing]) -> None:
-    things = tuple(things)
+def _remove(
+    account: Account, kinds: Kinds, things: Iterable[Thing], patience: float
+) -> tuple[list[Thing], list[SealerError]]:
+    """What went and what did not: one machine that the service keeps must not keep the others, which cost money."""
+    gone: list[Thing] = []
+    failed: list[SealerError] = []
     for thing in things:
-        delete(account, kinds, thing)
-    if kinds is INSTANCE and things:
-        _wait_gone(account, things)
+        try:
+            delete(account, kinds, thing, 0.0 if failed else patience)
+            gone.append(thing)
+        except SealerError as error:
+            failed.append(error)
+    if kinds is INSTANCE and gone:
+        try:
+            _wait_gone(account, tuple(gone))
+        except SealerError as error:
+            failed.append(error)
+    return gone, failed
 
 
-def delete(account: Account, kinds: Kinds, thing: Thing) -> None:
-    """Delete one thing, as often as something that depends on it is still going. Raises ProviderError (6)."""
+def delete(account: Account, kinds: Kinds, thing: Thing, patience: float = DEPENDENCY_SECONDS) -> None:
+    """Delete one thing, for `patience` seconds while something that depends on it is going. Raises ProviderError (6)."""
     waits = account.api.waits
     start = waits.monotonic()
     force = {"Force": True} if kinds is INSTANCE else {}
@@ -285,7 +303,7 @@ def delete(account: Account, kinds: Kinds, thing: Thing) -> None:
             kind = error_kind(error)
             if kind is Kind.GONE:
                 return
-            if kind is not Kind.DEPENDS or waits.monotonic() - start > DEPENDENCY_SECONDS:
+            if kind is not Kind.DEPENDS or waits.monotonic() - start >= patience:
                 raise _left(thing, error) from error
         else:
             return

@@ -189,6 +189,23 @@ def test_what_the_service_keeps_refusing_is_named(alicloud):
     assert sweep.DEPENDENCY_SECONDS <= clock.slept < sweep.DEPENDENCY_SECONDS + 60
 
 
+def test_one_machine_that_does_not_go_keeps_no_other(alicloud):
+    vpc = good(alicloud, "vpc", "CreateVpc", CidrBlock="10.8.0.0/16", **OURS)["VpcId"]
+    words = {"VpcId": vpc, "ZoneId": "cn-hangzhou-h", "CidrBlock": "10.8.0.0/24"}
+    switch = good(alicloud, "vpc", "CreateVSwitch", **words)["VSwitchId"]
+    group = good(alicloud, "ecs", "CreateSecurityGroup", VpcId=vpc, **OURS)["SecurityGroupId"]
+    made = [good(alicloud, "ecs", "RunInstances", **run_words(switch, group, **OURS)) for _ in range(3)]
+    machines = sorted(m["InstanceIdSets"]["InstanceIdSet"][0] for m in made)
+    kept = machines[0]
+    alicloud.account.faults.add(Fault("DeleteInstance", "OperationDenied.Protected", where={"InstanceId": kept}))
+    clock = Clock()
+    one = driver(alicloud, waits=clock.waits())
+    with pytest.raises(ProviderError, match=kept):
+        one.sweep(ClusterId(CID))
+    assert {line.split()[1] for line in one.leftovers(ClusterId(CID)) if line.startswith("instance")} == {kept}
+    assert clock.slept < 60
+
+
 def test_throttling_is_waited_out_and_bounded(alicloud):
     alicloud.account.faults.add(Fault("DescribeRegions", "Throttling.User", times=6))
     clock = Clock()

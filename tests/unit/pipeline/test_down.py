@@ -7,6 +7,7 @@ import pytest
 from provisioner import pipeline
 from provisioner.errors import AccessError, InterruptedRunError, PreconditionError, UsageError
 from provisioner.events import Warned
+from provisioner.infra.locks import ClusterLock
 from provisioner.model.driver import FoundCluster
 from provisioner.model.ids import ClusterName
 from tests.fakes.driver import FakeDriver
@@ -78,6 +79,19 @@ async def test_what_cannot_be_removed_is_listed_and_the_state_is_kept(stage: Sta
     stage.engine.fail.clear()
     stage.driver.stubborn.clear()
     assert (await stage.down()).left == ()
+
+
+async def test_what_a_broken_lock_left_is_cleared_though_the_answer_is_no(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await stage.up()
+    stage.engine.calls.clear()
+    stage.answer = False
+    monkeypatch.setattr(ClusterLock, "broken", "`up app` (pid 5 on runner-a)")
+    with pytest.raises(InterruptedRunError):
+        await stage.down()
+    assert ("repair", "app") in stage.engine.calls
+    assert "app" in stage.engine.stacks
 
 
 async def test_a_no_keeps_everything(stage: Stage) -> None:
