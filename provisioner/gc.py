@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from provisioner import hops
 from provisioner.errors import AccessError, InterruptedRunError, PreconditionError, SealerError
 from provisioner.events import Phase, PhaseDone, PhaseStarted, Warned
-from provisioner.model.driver import Driver, Survey
+from provisioner.model.driver import Survey
 from provisioner.model.grammar import BOUGHT
 from provisioner.model.ids import ClusterId, ClusterName, name_of
 from provisioner.model.leftovers import NOBODY, Fate, Leftover, Named, judge
@@ -54,7 +54,7 @@ async def gc(world: World, choice: GcChoice, confirm: ConfirmGc) -> GcReport:
         return GcReport(found, dark, deleted=choice.delete)
     if not confirm(going):
         raise InterruptedRunError("not confirmed; nothing was deleted")
-    removed, left = await remove(world, going)
+    removed, left = await remove(world, going, choice.named)
     return GcReport(found, dark, removed, left, deleted=True)
 
 
@@ -114,7 +114,7 @@ def _protected(world: World, left: Leftover) -> bool:
     return bool(stored and stored.cid == left.cid and stored.accepted and stored.accepted.protect)
 
 
-async def remove(world: World, going: Iterable[Leftover]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+async def remove(world: World, going: Iterable[Leftover], named: Named) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Sweep each cluster by its cid and look again: (removed, still left). One that fails does not stop the others."""
     removed: list[str] = []
     left: list[str] = []
@@ -122,7 +122,7 @@ async def remove(world: World, going: Iterable[Leftover]) -> tuple[tuple[str, ..
         if leftover.cid is None:
             continue
         try:
-            gone, stays = await _remove_one(world, world.driver(leftover.provider), leftover.cid)
+            gone, stays = await _remove_one(world, leftover, leftover.cid, named)
         except InterruptedRunError:
             raise
         except SealerError as error:
@@ -133,12 +133,18 @@ async def remove(world: World, going: Iterable[Leftover]) -> tuple[tuple[str, ..
     return tuple(removed), tuple(left)
 
 
-async def _remove_one(world: World, driver: Driver, cid: ClusterId) -> tuple[tuple[str, ...], tuple[str, ...]]:
+async def _remove_one(
+    world: World, leftover: Leftover, cid: ClusterId, named: Named
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Under the run lock of that name: a run of ours may be at work on it."""
     world.stop.check("gc")
     name = name_of(cid)
     begun = world.clock.monotonic()
     async with hops.holding(world, name, "gc", 0.0):
+        if why := await _spared_since(world, leftover, named):
+            world.events(Warned(f"{cid} stays: {why}"))
+            return (), ()
+        driver = world.driver(leftover.provider)
         world.events(PhaseStarted(Phase.REMOVE))
         gone = await asyncio.to_thread(driver.sweep, cid)
         left = await asyncio.to_thread(driver.leftovers, cid)
@@ -146,6 +152,14 @@ async def _remove_one(world: World, driver: Driver, cid: ClusterId) -> tuple[tup
         if not left:
             await _forget(world, name, cid)
     return gone, left
+
+
+async def _spared_since(world: World, leftover: Leftover, named: Named) -> str:
+    """Why it may not go any more: a person may have read for an hour, and its deadline been moved meanwhile."""
+    regions = tuple(sorted({r.region for r in leftover.resources}))
+    survey = await _survey(world, leftover.provider, regions)
+    found = judge(leftover.provider, survey.resources, world.clock.now(), named)
+    return next((now.why for now in _spare(world, found) if now.cid == leftover.cid and not now.goes), "")
 
 
 async def _forget(world: World, name: ClusterName, cid: ClusterId) -> None:

@@ -104,6 +104,17 @@ async def test_a_no_keeps_all(stage: Stage, account: Account) -> None:
     assert account.swept == []
 
 
+async def test_a_deadline_that_is_moved_while_a_person_reads_counts(stage: Stage, account: Account) -> None:
+    def confirm(_going: object) -> bool:
+        account.stands["old-aaaaaa"] = NEW
+        return True
+
+    report = await gc(world_of(stage, account), GcChoice(delete=True), confirm)
+    assert account.swept == []
+    assert (report.removed, report.left) == ((), ())
+    assert "old-aaaaaa stays: its deadline is not 15 minutes past" in [getattr(e, "text", "") for e in stage.seen]
+
+
 async def test_what_cannot_go_is_said_and_stops_no_other(stage: Stage, account: Account) -> None:
     account.stands["older-aaaaaa"] = OLD
     account.stuck = {"old-aaaaaa"}
