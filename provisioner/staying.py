@@ -10,7 +10,7 @@ from provisioner import stage2
 from provisioner.access import env_source
 from provisioner.apply.context import RunContext
 from provisioner.apply.undo import Remains
-from provisioner.draft import Draft
+from provisioner.draft import Draft, is_another
 from provisioner.draft import env_source as env_of_wish
 from provisioner.errors import HostError, SealerError
 from provisioner.events import Phase, PhaseDone, PhaseStarted, Warned
@@ -82,17 +82,27 @@ async def undo_leaving(world: World, draft: Draft) -> None:
     leaving = tuple(h for h in inventory.hosts if h.name in names)
     if draft.wish.accepted.provider not in STAYING or not leaving:
         return
-    envs = stage2.leave_envs(env_of_wish(draft.wish), inventory)
+    source, context = _as_it_was(world, draft)
+    envs = stage2.leave_envs(source, inventory)
     async with await _open(world, replace(inventory, hosts=leaving)) as hosts:
-        found = await stage2.undo(hosts, envs, draft.context, delete_data=False)
+        found = await stage2.undo(hosts, envs, context, delete_data=False)
     for name, error in found.items():
         if isinstance(error, HostError):
             world.events(Warned(f"{name} leaves, but nothing could be undone there: {error.message}", error.hint))
         elif isinstance(error, SealerError):
             raise error
-    for data in _data(found, draft.context):
+    for data in _data(found, context):
         if data.size is not None:
             world.events(Warned(f"{data.host} leaves; its data stays: {data.path}"))
+
+
+def _as_it_was(world: World, draft: Draft) -> tuple[stage2.EnvSource, RunContext]:
+    """What the leaving hosts hold is the old cluster's, which is another one where --replace gives its name away."""
+    stored = draft.wish.stored
+    if not is_another(draft.wish) or stored is None or stored.accepted is None or stored.cid is None:
+        return env_of_wish(draft.wish), draft.context
+    source = env_source(world, stored.accepted)
+    return source, leaving_context(world, stored.accepted, stored.cid, source)
 
 
 async def _enter(world: World, target: Target, ending: AsyncExitStack) -> _Site | None:

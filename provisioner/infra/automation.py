@@ -84,7 +84,8 @@ class Run:
     work_dir: Path
     run_dir: Path
     environ: Mapping[str, str] = field(repr=False)
-    extra: Mapping[str, str]
+    extra: Mapping[str, str] = field(repr=False)
+    """The same, and what the provider needs: credentials."""
     child: Child
     seen: Seen
     parallel: int

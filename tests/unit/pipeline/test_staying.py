@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from provisioner import pipeline
 from provisioner.errors import PreconditionError, StepError
 from provisioner.events import Warned
+from provisioner.model.engine import Previewed
 from provisioner.model.ids import ClusterName
+from provisioner.model.plan import ResourceChange
 from provisioner.model.report import DownReport
 from provisioner.world import DownPlan, UpChoice
+from tests.fakes.engine import HOST
 
 from .conftest import FILES, UP, Stage, changed
 
@@ -165,3 +169,20 @@ async def test_a_leaving_host_that_cannot_be_cleaned_stops_the_run_before_stage_
     with pytest.raises(StepError, match=r"clean\.sh on n1 failed with exit status 7"):
         await stage.up(changed(UP, nodes="0"), FEWER)
     assert any(host == "n1" for _, host in stage.engine.machines)
+
+
+async def test_a_host_that_leaves_as_the_name_goes_to_another_image_is_undone_as_what_it_was(
+    stage: Staying, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stage.images.add("other:v1", {**FILES, "scripts/clean.sh": CLEAN}, env={"COLOUR": "none"})
+    await stage.up()
+    preview = stage.engine.preview
+
+    async def as_the_engine(*words: Any) -> Previewed:  # the fake looks for machines of the new cid alone
+        seen = await preview(*words)
+        return replace(seen, plan=replace(seen.plan, delete=(ResourceChange(HOST, "n1"),)))
+
+    monkeypatch.setattr(stage.engine, "preview", as_the_engine)
+    await stage.up(changed(UP, image="other:v1", nodes="0", replace=True, name="app"), FEWER)
+    assert stage.data("n1", "clean") == ["n1 leave"]
+    assert not [f for f in stage.files("n1") if "/app/data/" not in f]
