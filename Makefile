@@ -1,6 +1,6 @@
 # Two commands for a new user: `make up` and `make test`. Everything else is for those who work on it.
 PYTEST = .venv/bin/python -m pytest
-.PHONY: help setup setup-clouds up down test test-clouds fast bench lint format schemas clean
+.PHONY: help setup setup-clouds up down test test-clouds smoke-aws smoke-alicloud fast bench lint format schemas clean
 
 help:  ## What there is to make
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
@@ -33,6 +33,12 @@ setup-clouds: setup  ## The clouds' SDKs, and the plugin for Alibaba Cloud (9 mi
 
 test-clouds: setup-clouds  ## Tests of the clouds: real engine, real SDKs, simulators on loopback
 	$(PYTEST) -q -m clouds
+
+smoke-aws: setup  ## Your own AWS account: two small hosts for half an hour at most, checked, removed (cents)
+	.venv/bin/python tools/smoke.py aws
+
+smoke-alicloud: setup-clouds  ## The same on your own Alibaba Cloud account
+	.venv/bin/python tools/smoke.py alicloud
 
 bench: setup  ## Speed as ratios against a peer in the same run
 	.venv/bin/python -m benchmarks

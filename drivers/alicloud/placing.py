@@ -11,7 +11,7 @@ from drivers.alicloud import choose, network
 from drivers.alicloud.api import Api
 from drivers.alicloud.choose import Candidate, Market, Want
 from drivers.alicloud.facts import ARCHITECTURES, Bought, Facts, Price
-from drivers.alicloud.spec import ANYWHERE, MIN_TTL, Network, check_request, parse_ingress
+from drivers.alicloud.spec import ANYWHERE, MIN_TTL, RELEASE_GRACE, Network, check_request, parse_ingress
 from provisioner.errors import CapacityError, UsageError
 from provisioner.model.accepted import Accepted, AcceptedHost, AcceptedPool
 from provisioner.model.driver import Choice, Offer, Refused
@@ -111,7 +111,7 @@ def _check_deadline(ask: Ask) -> None:
     if ask.accepted.expires_at is None:
         return
     left = datetime.fromisoformat(ask.accepted.expires_at) - ask.now
-    if left < MIN_TTL:
+    if left + RELEASE_GRACE < MIN_TTL:
         raise UsageError(
             f"ttl: the deadline {ask.accepted.expires_at} is nearer than the 30 minutes that alicloud needs for new machines",
             hint="move it first: sealer-cloud ttl extend",

@@ -16,6 +16,9 @@ from provisioner.model.accepted import Accepted, AcceptedPool
 
 DEFAULT_CIDR = "10.0.0.0/16"
 MIN_TTL = timedelta(minutes=30)
+RELEASE_GRACE = timedelta(minutes=5)
+"""How much later than the deadline the service is told to release: the deadline is fixed before a person reads the plan
+and the network is made, and the service counts its own 30 minutes from the machine's create call."""
 """The service releases no machine sooner than this after the call."""
 OPERATOR = "operator"
 OPERATOR_VARIABLE = "SEALER_CLOUD_OPERATOR_CIDR"
@@ -201,12 +204,12 @@ def check_request(accepted: Accepted) -> Network:
 
 
 def auto_release(expires_at: str) -> str:
-    """The deadline as the service takes it: whole minutes, never before the deadline itself, at most 2 minutes after.
+    """The deadline as the service takes it: whole minutes, never before the deadline itself, 5 to 7 minutes after.
 
     Never a minute that ends in 0: the plugin compares times without their last noughts (`T10:00:00Z` as `T1`), and so
     would not see that 10:00 was moved to 12:00.
     """
-    at = datetime.fromisoformat(expires_at).astimezone(UTC)
+    at = datetime.fromisoformat(expires_at).astimezone(UTC) + RELEASE_GRACE
     up = at if not at.second else at + timedelta(seconds=60 - at.second)
     up += timedelta(minutes=0 if up.minute % 10 else 1)
     return f"{up:%Y-%m-%dT%H:%M}:00Z"

@@ -155,12 +155,22 @@ def _everywhere(account: Account, look: Callable[[str], list[Thing]]) -> list[Th
         return [thing for found in pool.map(look, regions) for thing in found]
 
 
+def _forbids(error: AccessError) -> bool:
+    """True where the key is good and may not look there: policies often name the regions of their users."""
+    return error.evidence.startswith(("Forbidden", "NoPermission", "NotAuthorized"))
+
+
 def find(account: Account, name: ClusterName | None) -> tuple[FoundCluster, ...]:
     """Clusters by their tags, all or by name."""
 
     def look(region: str) -> list[Thing]:
         key = {"Key": tags.CLUSTER, "Value": str(name)} if name else {"Key": tags.CID}
-        return [t for kinds in (INSTANCE, GROUP, VPC) for t in account.listed(kinds, region, Tag=[key])]
+        try:
+            return [t for kinds in (INSTANCE, GROUP, VPC) for t in account.listed(kinds, region, Tag=[key])]
+        except AccessError as error:
+            if region == account.home or not _forbids(error):
+                raise
+            return []  # where we may not even look, we made nothing
 
     things = [t for t in _everywhere(account, look) if t.cid]
     cids = sorted({str(t.cid) for t in things})
@@ -215,9 +225,7 @@ def survey(account: Account) -> Survey:
             shared = [t for kinds in (SUBNET, VPC) for t in account.listed(kinds, region, Tag=[{"Key": tags.SHARED}])]
             return [*account.ours(region), *(t for t in shared if not t.cid and tags.SHARED in t.tags)]
         except SealerError as error:
-            if isinstance(error, AccessError) and not error.evidence.startswith(
-                ("Forbidden", "NoPermission", "NotAuthorized")
-            ):
+            if isinstance(error, AccessError) and not _forbids(error):
                 raise
             refused.append((region, error.message))
             return []

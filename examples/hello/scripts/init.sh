@@ -1,0 +1,3 @@
+#!/bin/sh
+# sealer:env
+echo "$SEALER_HOST of $SEALER_CLUSTER" >"$SEALER_DATA/note"
