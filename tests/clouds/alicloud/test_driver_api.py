@@ -8,7 +8,7 @@ from drivers.alicloud import sweep
 from provisioner.errors import AccessError, CapacityError, ProviderError, UsageError
 from provisioner.model.accepted import AcceptedOsImage, AcceptedSpot
 from provisioner.model.driver import Refused
-from provisioner.model.ids import ClusterId
+from provisioner.model.ids import ClusterId, ClusterName
 from tests.clouds.alicloud.asked import CID, NOW, Clock, accepted, chosen, driver
 from tests.clouds.alicloud.client import good, make_network, run_words
 from tests.clouds.alicloud.sim.account import Key
@@ -237,6 +237,13 @@ def test_a_refused_region_is_named(alicloud):
     alicloud.account.faults.add(Fault("DescribeInstances", "Forbidden.RAM", where={"RegionId": "cn-beijing"}))
     survey = driver(alicloud).survey()
     assert [region for region, _ in survey.not_looked_at] == ["cn-beijing"]
+
+
+def test_a_new_name_is_no_matter_of_regions_that_a_policy_refuses(alicloud):
+    alicloud.account.faults.add(Fault("DescribeInstances", "Forbidden.RAM", where={"RegionId": "cn-beijing"}))
+    assert driver(alicloud).find(ClusterName("app")) == ()
+    with pytest.raises(AccessError):
+        driver(alicloud, ALIBABA_CLOUD_REGION_ID="cn-beijing").find(ClusterName("app"))
 
 
 def test_why_a_machine_does_not_answer(alicloud):
