@@ -22,17 +22,17 @@ lint:  ## ruff, mypy, import contracts, size limits
 	.venv/bin/python tools/limits.py
 
 fast: setup  ## The quick tests: no root, no engine, under 2 minutes
-	$(PYTEST) -q -n 2 -m "not hosts and not engine and not slow and not clouds"
+	$(PYTEST) -q -n 2 --ignore=tests/clouds -m "not hosts and not engine and not slow"
 
 test: setup lint  ## All tests: real engine, real sshd, real etcd
-	$(PYTEST) -q -n 2 -m "not hosts and not engine and not clouds"
-	$(PYTEST) -q -m "(hosts or engine) and not clouds"
+	$(PYTEST) -q -n 2 --ignore=tests/clouds -m "not hosts and not engine"
+	$(PYTEST) -q --ignore=tests/clouds -m "hosts or engine"
 
 setup-clouds: setup  ## The clouds' SDKs, and the plugin for Alibaba Cloud (9 minutes, 7 GB of memory)
 	@tools/setup-clouds.sh
 
 test-clouds: setup-clouds  ## Tests of the clouds: real engine, real SDKs, simulators on loopback
-	$(PYTEST) -q -m clouds
+	$(PYTEST) -q tests/clouds
 
 smoke-aws: setup  ## Your own AWS account: two small hosts for half an hour at most, checked, removed (cents)
 	.venv/bin/python tools/smoke.py aws
