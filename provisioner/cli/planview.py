@@ -14,7 +14,24 @@ from provisioner.world import DownPlan
 LABEL = 10
 
 _SIGNS = (("create", "+", "green"), ("update", "~", "yellow"), ("replace", "±", "red"), ("delete", "-", "red"))
-_WORDS = {"Host": "host", "Instance": "host", "Network": "network", "Intent": "accepted request"}
+_WORDS = {
+    "Host": "host",
+    "Instance": "host",
+    "Network": "network",
+    "Vpc": "network",
+    "Switch": "subnet",
+    "Subnet": "subnet",
+    "SecurityGroup": "security group",
+    "SecurityGroupRule": "rule",
+    "SecurityGroupIngressRule": "rule",
+    "SecurityGroupEgressRule": "rule",
+    "InternetGateway": "gateway",
+    "RouteTable": "route table",
+    "RouteTableAssociation": "route",
+    "HostKey": "host key",
+    "HostIdentity": "login check",
+    "Intent": "accepted request",
+}
 _HIDDEN = {"pulumi:pulumi:Stack"}
 _ORDER = {"host": 0, "network": 1}
 
