@@ -28,6 +28,8 @@ async def raise_machines(world: World, draft: Draft, max_price: float | None) ->
         standing = is_standing(draft.wish)
         await asyncio.to_thread(check_machine, draft.driver, _spec(draft), standing=standing)
     adopt = await _orphans(world, draft)
+    if adopt:
+        draft = await _as_bought(world, draft, frozenset(adopt))
     refused: tuple[Refused, ...] = ()
     while True:
         try:
@@ -69,6 +71,20 @@ async def _orphans(world: World, draft: Draft) -> Mapping[str, str]:
             hint = f"`sealer-cloud down {draft.plan.cluster}` removes it too"
             world.events(Warned(f"machine {machine} ({host}) carries this cluster's tags and has no place in it", hint))
     return {host: machine for host, machine in found.items() if host in wanted}
+
+
+async def _as_bought(world: World, draft: Draft, adopted: frozenset[str]) -> Draft:
+    """Machines that are taken over stay what they were bought as: the cut run stored its choice before it made them.
+
+    Without this a stock or a price that changed meanwhile would choose another type, and the import be refused.
+    """
+    before = draft.wish.stored.accepted if draft.wish.stored else None
+    if before is None or not before.placement or before.placement == draft.wish.accepted.placement:
+        return draft
+    accepted = draft.wish.accepted.model_copy(update={"placement": before.placement})
+    standing = _made(world, draft) | adopted
+    choice = await asyncio.to_thread(draft.driver.choose, accepted, draft.cid, standing=standing)
+    return _with_choice(world, replace(draft, wish=replace(draft.wish, accepted=accepted)), choice)
 
 
 def _made(world: World, draft: Draft) -> frozenset[str]:

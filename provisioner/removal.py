@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from dataclasses import dataclass, replace
 
 from provisioner import stage2
@@ -213,7 +214,7 @@ async def destroy(world: World, target: Target, *, named: bool) -> tuple[str, ..
     begun = world.clock.monotonic()
     world.events(PhaseStarted(Phase.REMOVE, len(target.plan.hosts)))
     try:
-        driver = world.driver(target.plan.provider)
+        driver = _driver_of(world, target)
         needs = await asyncio.to_thread(driver.needs)
         await _end_orphans(world, driver, target.stored)
         result = await world.engine.destroy(target.plan.cluster, world.events, needs)
@@ -227,6 +228,18 @@ async def destroy(world: World, target: Target, *, named: bool) -> tuple[str, ..
     text = f"{len(result.deleted)} resources deleted"
     world.events(PhaseDone(Phase.REMOVE, text, world.clock.monotonic() - begun))
     return tuple(f"{c.type} {c.name}: {c.detail}".rstrip(": ") for c in result.failed)
+
+
+def _driver_of(world: World, target: Target) -> Driver:
+    """The driver, told of the request that stands: so it looks where the cluster is, and cannot say "gone" without.
+
+    Without a request it looks wherever the account may.
+    """
+    driver = world.driver(target.plan.provider)
+    if target.accepted is not None:
+        with contextlib.suppress(SealerError):  # half made: its region is known even so, where one was named
+            driver.parse_spec(target.accepted)
+    return driver
 
 
 async def _end_orphans(world: World, driver: Driver, stored: StackState) -> None:
@@ -246,7 +259,7 @@ async def _end_orphans(world: World, driver: Driver, stored: StackState) -> None
 
 async def sweep(world: World, target: Target) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Look from outside, remove what is left by cid alone, look again: (removed, still left)."""
-    driver = world.driver(target.plan.provider)
+    driver = _driver_of(world, target)
     begun = world.clock.monotonic()
     world.events(PhaseStarted(Phase.LOOK))
     known = tuple(f"host {name}" for name in target.plan.hosts) if target.stored else ()

@@ -48,6 +48,8 @@ class AwsDriver:
         self._waiting = waiting or Waiting()
         self._attempts = attempts
         self._known: tuple[Credentials, Api, str] | None = None
+        self._seen: str | None = None
+        """The region of the request at hand: what is asked about its cluster is looked up there."""
 
     def region(self) -> str | None:
         """`AWS_REGION`, `AWS_DEFAULT_REGION`, or the profile's."""
@@ -133,6 +135,7 @@ class AwsDriver:
 
     def parse_spec(self, accepted: Accepted) -> AwsSpec:
         """The spec of a request with a placement. Raises UsageError naming a key that AWS cannot serve."""
+        self._seen = accepted.region or self._seen
         return parse_aws(accepted)
 
     def check(self, spec: object | None = None, *, standing: bool = False) -> tuple[Check, ...]:  # noqa: ARG002
@@ -186,8 +189,9 @@ class AwsDriver:
         return sorted(self._things(api, cid), key=lambda t: look.rank(t.kind))
 
     def _things(self, api: Api, cid: ClusterId | None = None) -> list[look.Found]:
-        home = self.region()
-        found, refused = look.everywhere(look.regions(api, home), lambda name: look.in_region(api, name, cid))
+        home = self._seen or self.region()
+        regions = (self._seen,) if self._seen and cid else look.regions(api, home)
+        found, refused = look.everywhere(regions, lambda name: look.in_region(api, name, cid))
         for name, error in refused:
             if name == home or not found:  # where we may not even look, we made nothing; but at home we must
                 raise error

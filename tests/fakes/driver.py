@@ -118,7 +118,7 @@ class FakeCloud(FakeDriver):
     ) -> dict[str, object]:
         old = accepted.placement.get("hosts", {}).get(name)  # type: ignore[attr-defined]
         out = {(r.zone, r.machine_type) for r in refused if r.pool == pool}
-        if old and (name in standing or (old["zone"], old["type"]) not in out):
+        if old and (name in standing or (refused and (old["zone"], old["type"]) not in out)):  # as the real ones do
             return dict(old)
         left = [(zone, kind) for zone, kind, _ in self.stock if (zone, kind) not in out]
         if not left:

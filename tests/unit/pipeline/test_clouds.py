@@ -187,6 +187,24 @@ async def test_a_cut_create_leaves_no_twin(cloud: Stage, host: str) -> None:
     assert not (await cloud.up()).changed
 
 
+async def test_a_machine_that_is_taken_over_stays_what_it_was_bought_as(cloud: Stage) -> None:
+    def die(name: str) -> None:
+        if name == "up/made/n1":
+            raise ProviderError("killed")
+
+    cloud.engine._at = die
+    with pytest.raises(ProviderError):
+        await cloud.up()
+    cloud.engine._at = lambda _name: None
+    driver = driver_of(cloud)
+    zone, kind, _price = driver.stock[0]
+    driver.stock.insert(0, ("z9", "cheaper", 0.01))
+    await cloud.up()
+    placed = cloud.engine.stacks["app"].accepted.placement["hosts"]
+    assert placed["n1"] == {"zone": zone, "type": kind, "spot": False}
+    assert not (await cloud.up()).changed
+
+
 async def test_what_a_cut_create_left_is_removed_before_the_engine_waits_for_its_network(cloud: Stage) -> None:
     def die(name: str) -> None:
         if name == "up/made/n1":
