@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 
 from provisioner import hops
-from provisioner.errors import AccessError, InterruptedRunError, PreconditionError, SealerError
+from provisioner.errors import AccessError, InterruptedRunError, PreconditionError, SealerError, UsageError
 from provisioner.events import Phase, PhaseDone, PhaseStarted, Warned
 from provisioner.model.driver import Survey
 from provisioner.model.grammar import BOUGHT
@@ -46,16 +46,28 @@ ConfirmGc = Callable[[tuple[Leftover, ...]], bool]
 async def gc(world: World, choice: GcChoice, confirm: ConfirmGc) -> GcReport:
     """Look through accounts by tag, and with `delete` remove what is expired or named, each cluster as a whole.
 
-    Raises as the driver's `survey` does for a provider that was named; InterruptedRunError (130) for a "no".
+    Raises as the driver's `survey` does for a provider that was named; UsageError (3) where a name means several
+    clusters; InterruptedRunError (130) for a "no".
     """
     found, dark = await look(world, choice)
     going = tuple(left for left in found if left.goes)
     if not choice.delete or not going:
         return GcReport(found, dark, deleted=choice.delete)
+    _refuse_namesakes(going, choice.named)
     if not confirm(going):
         raise InterruptedRunError("not confirmed; nothing was deleted")
     removed, left = await remove(world, going, choice.named)
     return GcReport(found, dark, removed, left, deleted=True)
+
+
+def _refuse_namesakes(going: tuple[Leftover, ...], named: Named) -> None:
+    """A name may be a colleague's too, in another region or account: only a cid says which is meant."""
+    cids = sorted({left.cid for left in going if left.cid})
+    if named.cluster and named.cluster not in cids and len(cids) > 1:
+        raise UsageError(
+            f"several clusters are called {named.cluster}: {', '.join(cids)}",
+            hint=f"name the one that you mean: --cluster {cids[0]}",
+        )
 
 
 async def look(world: World, choice: GcChoice) -> tuple[tuple[Leftover, ...], tuple[tuple[str, str], ...]]:

@@ -80,7 +80,8 @@ async def find_target(world: World, name: ClusterName, provider: str | None) -> 
     if plan.cid is not None:
         return Target(plan, stored, tuple(dict.fromkeys((plan.cid, *stored.cids))))
     # Its Intent is gone, or was never made: a cut run may still have left machines.
-    found, _ = await _look_for(world, name, plan.provider)
+    found, _ = await _look_for(world, name, stored.accepted.provider if stored.accepted else provider)
+    plan = replace(plan, provider=found.provider) if found else plan
     cids = tuple(dict.fromkeys((*((found.cid,) if found else ()), *stored.cids)))
     return Target(replace(plan, cid=cids[0] if cids else None, hosts=found.hosts if found else ()), stored, cids)
 

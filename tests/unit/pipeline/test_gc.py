@@ -98,6 +98,15 @@ async def test_what_is_named_goes_and_nothing_else(
     assert account.swept == gone
 
 
+async def test_a_name_that_means_several_is_refused_and_a_cid_is_not(stage: Stage, account: Account) -> None:
+    account.stands["lost-bbbbbb"] = NEW
+    with pytest.raises(UsageError, match="lost-aaaaaa, lost-bbbbbb"):
+        await run(stage, account, GcChoice(named=Named(cluster="lost"), delete=True))
+    assert account.swept == []
+    await run(stage, account, GcChoice(named=Named(cluster="lost-bbbbbb"), delete=True))
+    assert account.swept == ["lost-bbbbbb"]
+
+
 async def test_a_no_keeps_all(stage: Stage, account: Account) -> None:
     with pytest.raises(InterruptedRunError):
         await run(stage, account, GcChoice(delete=True), answer=False)
