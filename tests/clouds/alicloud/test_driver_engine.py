@@ -94,7 +94,7 @@ def test_two_machines_from_nothing_to_nothing(alicloud_hosts, tmp_path):
     assert tags["sealer-cloud:cid"] == CID
     assert tags["sealer-cloud:run"] == RUN
     assert tags["team"] == "ci"
-    assert {p["AutoReleaseTime"] for p in runs} == {"2026-11-25T10:01:00Z"}
+    assert {p["AutoReleaseTime"] for p in runs} == {"2026-11-25T10:05:00Z"}
     assert {(p["SpotStrategy"], p["SpotPriceLimit"]) for p in runs} == {("SpotWithPriceLimit", "0.3")}
     assert {(p["SystemDisk.Size"], p["DataDisk.1.Size"]) for p in runs} == {("60", "50")}
     assert stage.driver.find(NAME)[0].hosts == ("m1", "n1")
