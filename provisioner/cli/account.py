@@ -17,7 +17,8 @@ from provisioner.cli.accountviews import (
 )
 from provisioner.cli.run import Run, Session, execute
 from provisioner.cli.text import count, plain
-from provisioner.cli.world import SystemClock, build_world
+from provisioner.cli.world import build_world
+from provisioner.clock import SystemClock
 from provisioner.errors import HostError, ProviderError
 from provisioner.events import ignore
 from provisioner.gc import GcChoice, GcReport, gc

@@ -11,7 +11,8 @@ from provisioner.cli.jsonout import checks_to_json
 from provisioner.cli.run import Session
 from provisioner.cli.text import size
 from provisioner.cli.views import check_lines
-from provisioner.cli.world import SystemClock, quiet_libraries
+from provisioner.cli.world import quiet_libraries
+from provisioner.clock import SystemClock
 from provisioner.errors import PreconditionError, SealerError
 from provisioner.infra.backend import PASSPHRASE_VARIABLES, backend_of
 from provisioner.infra.install import COMMAND, engine_status

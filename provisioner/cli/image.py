@@ -9,7 +9,8 @@ from provisioner.cli.live import View
 from provisioner.cli.run import Session
 from provisioner.cli.text import Lines, escape, short_digest, size
 from provisioner.cli.views import table_lines
-from provisioner.cli.world import SystemClock, build_world, open_images
+from provisioner.cli.world import build_world, open_images
+from provisioner.clock import SystemClock
 from provisioner.errors import UsageError
 from provisioner.events import Phase, PhaseDone, PhaseStarted, Progress, ignore
 from provisioner.image.build import DEFAULT_KUBEFILE, BuildRequest, build_image

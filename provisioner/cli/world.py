@@ -5,10 +5,9 @@ from __future__ import annotations
 import asyncio
 import importlib
 import os
-import time
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from provisioner.clock import SystemClock
 from provisioner.events import Events
 from provisioner.model.hosts import ClusterKeys, InventoryHost
 from provisioner.settings import Settings
@@ -18,22 +17,6 @@ from provisioner.world import World
 
 if TYPE_CHECKING:
     from provisioner.image.store import ImageStore
-
-
-class SystemClock:
-    """`provisioner.model.clock.Clock` by the machine's clock."""
-
-    def now(self) -> datetime:
-        """The current time, in UTC, aware."""
-        return datetime.now(UTC)
-
-    def monotonic(self) -> float:
-        """Seconds from an arbitrary start, never going back."""
-        return time.monotonic()
-
-    async def sleep(self, seconds: float) -> None:
-        """Wait."""
-        await asyncio.sleep(seconds)
 
 
 def quiet_libraries() -> None:

@@ -62,18 +62,31 @@ def read_machine(folder: Path) -> Machine:
     return Machine(shutil.disk_usage(existing).free, _free_memory(), len(os.sched_getaffinity(0)))
 
 
-def check_machine(machine: Machine, folder: Path) -> None:
+@dataclass(frozen=True, slots=True)
+class Need:
+    """What a build takes: bytes of disk and memory; `advice` is the way round it."""
+
+    what: str
+    disk: int
+    memory: int
+    advice: str
+
+
+ENGINE_NEED = Need(
+    "engine", NEED_DISK, NEED_MEMORY, "free some, or install Pulumi yourself and let SEALER_CLOUD_ENGINE name it"
+)
+
+
+def check_machine(machine: Machine, folder: Path, need: Need = ENGINE_NEED) -> None:
     """Raise PreconditionError, before anything is fetched, if the build cannot end well here."""
     lacks = []
-    if machine.disk < NEED_DISK:
-        lacks.append(f"{NEED_DISK / 1e9:g} GB of disk below {folder} ({machine.disk / 1e9:.1f} GB are free)")
-    if machine.memory < NEED_MEMORY:
-        lacks.append(f"{NEED_MEMORY / 1e9:g} GB of memory ({machine.memory / 1e9:.1f} GB are free)")
+    if machine.disk < need.disk:
+        lacks.append(f"{need.disk / 1e9:g} GB of disk below {folder} ({machine.disk / 1e9:.1f} GB are free)")
+    if machine.memory < need.memory:
+        lacks.append(f"{need.memory / 1e9:g} GB of memory ({machine.memory / 1e9:.1f} GB are free)")
     if lacks:
         raise PreconditionError(
-            f"building the engine needs {' and '.join(lacks)}",
-            hint="free some, or install Pulumi yourself and let SEALER_CLOUD_ENGINE name it",
-            phase="engine",
+            f"building the {need.what} needs {' and '.join(lacks)}", hint=need.advice, phase="engine"
         )
 
 

@@ -18,7 +18,7 @@ import provisioner
 from provisioner.errors import PreconditionError, UsageError
 from provisioner.events import Events, Phase, PhaseDone, PhaseStarted, Progress
 from provisioner.files import atomic_write, private_folder
-from provisioner.infra.gobuild import Machine, find_go, read_machine
+from provisioner.infra.gobuild import Need, check_machine, find_go, read_machine
 from provisioner.infra.jobs import Job, run_job
 from provisioner.infra.locks import file_lock
 from provisioner.infra.recipe import go_version
@@ -27,14 +27,14 @@ from provisioner.settings import Settings
 RECIPES = {"alicloud": "3.105.0"}
 """Plugin name to the version of its Python SDK."""
 
-NEED_DISK = 13 * 10**9
-NEED_MEMORY = 6_600_000_000
+PLUGIN_NEED = Need(
+    "plugin", 13 * 10**9, 6_600_000_000, "on a smaller machine copy the plugin's folder from one where it was built"
+)
 """Bytes, measured: module and build caches together, and the peak while the one large package is compiled."""
 
 _LIST_LIMIT = 3600.0
 _BUILD_LIMIT = 5400.0
 _KEY = "recipe.json"
-_ADVICE = "on a smaller machine copy the plugin's folder from one where it was built"
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,22 +75,11 @@ def install_plugin(settings: Settings, events: Events, name: str) -> PluginInfo:
         go, environ = find_go(settings, events, scratch, _needed_go(name))
         key = _key(name, go, environ)
         if find_plugin(settings.cache_dir, name) is None or _noted(target) != key:
-            check_room(read_machine(root), root)
+            check_machine(read_machine(root), root, PLUGIN_NEED)
             _make(_Build(name, go, environ, target), events, key)
         shutil.rmtree(scratch, ignore_errors=True)
     events(PhaseDone(Phase.ENGINE, f"plugin {name} {RECIPES[name]} at {target}", time.monotonic() - started))
     return PluginInfo(name, RECIPES[name], target)
-
-
-def check_room(machine: Machine, folder: Path) -> None:
-    """Raise PreconditionError, before anything is fetched, if the build cannot end well here."""
-    lacks = []
-    if machine.disk < NEED_DISK:
-        lacks.append(f"{NEED_DISK / 1e9:g} GB of disk below {folder} ({machine.disk / 1e9:.1f} GB are free)")
-    if machine.memory < NEED_MEMORY:
-        lacks.append(f"{NEED_MEMORY / 1e9:g} GB of memory ({machine.memory / 1e9:.1f} GB are free)")
-    if lacks:
-        raise PreconditionError(f"building the plugin needs {' and '.join(lacks)}", hint=_ADVICE, phase="engine")
 
 
 @dataclass(frozen=True, slots=True)

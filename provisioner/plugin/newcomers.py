@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Callable
-from datetime import UTC, datetime
 
+from provisioner.clock import SystemClock
 from provisioner.errors import SealerError
 from provisioner.model.driver import Surroundings
 from provisioner.settings import load_settings
@@ -19,29 +18,13 @@ Diagnose = Callable[[str, str, str], tuple[str, ...]]
 """Provider, region, machine id → why the machine may not answer, one line each. Never raises."""
 
 
-class PluginClock:
-    """`provisioner.model.clock.Clock` by this machine's clock."""
-
-    def now(self) -> datetime:
-        """The current time, in UTC, aware."""
-        return datetime.now(UTC)
-
-    def monotonic(self) -> float:
-        """Seconds since some start."""
-        return time.monotonic()
-
-    async def sleep(self, seconds: float) -> None:
-        """Wait."""
-        await asyncio.sleep(seconds)
-
-
 def establish_by_ssh(stopping: Stopping) -> Establish:
     """The real one. It ends early, as interrupted, once `stopping()` is true."""
 
     def run(newcomer: Newcomer, wait: float) -> None:
         from provisioner.transport.ssh import make_connect  # asyncssh: 0.2 s that only this needs
 
-        asyncio.run(establish(newcomer, make_connect(), PluginClock(), wait=wait, stopping=stopping))
+        asyncio.run(establish(newcomer, make_connect(), SystemClock(), wait=wait, stopping=stopping))
 
     return run
 
@@ -52,7 +35,7 @@ def diagnose_by_driver(provider: str, region: str, machine_id: str) -> tuple[str
 
     try:
         settings = load_settings()
-        around = Surroundings(settings.environ, settings.cache_dir, PluginClock().now)
+        around = Surroundings(settings.environ, settings.cache_dir, SystemClock().now)
         return load_driver(provider, around).diagnose(region, machine_id)
     except SealerError:  # the cause of a failure must not hide behind another one
         return ()

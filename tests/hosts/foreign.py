@@ -28,13 +28,13 @@ OPS = """
 set -e
 useradd -m -s /bin/sh -p '*' ops
 mkdir -p -m 700 ~ops/.ssh
-cp /root/.ssh/authorized_keys ~ops/.ssh/
+cp ~root/.ssh/authorized_keys ~ops/.ssh/
 chown -R ops ~ops/.ssh
 cp "$(readlink -f /usr/bin/python3)" /usr/bin/sudo-python
 chmod 4755 /usr/bin/sudo-python
 cat >/usr/bin/sudo
 chmod 755 /usr/bin/sudo
-rm /root/.ssh/authorized_keys
+rm ~root/.ssh/authorized_keys
 """
 
 
@@ -56,7 +56,7 @@ class Foreign:
     def disk(self, name: str) -> list[str]:
         """Everything that lies on a machine's own disk, by path."""
         root = Path("/var/lib/sealer-cloud/local", self.cluster.cid, "hosts", name, "disk")
-        return sorted(str(p.relative_to(root)) for p in root.rglob("*") if "/work/" not in str(p.relative_to(root)))
+        return sorted(str(p.relative_to(root)) for p in root.rglob("*") if "work" not in p.relative_to(root).parts[:-1])
 
     def processes(self, name: str) -> set[str]:
         """Command lines of what runs on a machine, but for what a look itself needs."""
@@ -87,7 +87,7 @@ def foreign_machines(folder: Path) -> Iterator[Foreign]:
         script = f"cat >/tmp/ops <<'END'\n{OPS}END\nsh /tmp/ops <<'END'\n{SUDO}END\nrm /tmp/ops"
         it.run("m2", script)
         line = f'from="{it["m1"].address}" {cluster.login_public}'
-        it.run("m3", f"echo '{line}' >/root/.ssh/authorized_keys")
+        it.run("m3", f"echo '{line}' >~root/.ssh/authorized_keys")
         yield it
     finally:
         machines.sweep(cluster.cid)

@@ -69,6 +69,19 @@ class Stage:
         return "".join(texts)
 
 
+def demand_asked_for(runs):
+    """Both machines were bought as asked, and marked in the call that bought them."""
+    assert len(runs) == 2
+    keys = [(p, k) for p in runs for k in p if k.startswith("Tag.") and k.endswith("Key")]
+    tags = {p[k]: p[k.replace("Key", "Value")] for p, k in keys}
+    assert tags["sealer-cloud:cid"] == CID
+    assert tags["sealer-cloud:run"] == RUN
+    assert tags["team"] == "ci"
+    assert {p["AutoReleaseTime"] for p in runs} == {"2026-11-25T10:05:00Z"}
+    assert {(p["SpotStrategy"], p["SpotPriceLimit"]) for p in runs} == {("SpotWithPriceLimit", "0.3")}
+    assert {(p["SystemDisk.Size"], p["DataDisk.1.Size"]) for p in runs} == {("60", "50")}
+
+
 def test_two_machines_from_nothing_to_nothing(alicloud_hosts, tmp_path):
     """With no more rights than the policy that `doctor --permissions` prints."""
     stage, account = Stage(alicloud_hosts, tmp_path), alicloud_hosts.account
@@ -83,20 +96,7 @@ def test_two_machines_from_nothing_to_nothing(alicloud_hosts, tmp_path):
     assert set(hosts) == {"m1", "n1"}
     assert hosts["m1"].jump is None
     assert hosts["n1"].jump.host_keys == hosts["m1"].host_keys
-    runs = [c.params for c in account.log if c.action == "RunInstances" and not c.code]
-    assert len(runs) == 2
-    tags = {
-        v: p[k.replace("Key", "Value")]
-        for p in runs
-        for k, v in p.items()
-        if k.startswith("Tag.") and k.endswith("Key")
-    }
-    assert tags["sealer-cloud:cid"] == CID
-    assert tags["sealer-cloud:run"] == RUN
-    assert tags["team"] == "ci"
-    assert {p["AutoReleaseTime"] for p in runs} == {"2026-11-25T10:05:00Z"}
-    assert {(p["SpotStrategy"], p["SpotPriceLimit"]) for p in runs} == {("SpotWithPriceLimit", "0.3")}
-    assert {(p["SystemDisk.Size"], p["DataDisk.1.Size"]) for p in runs} == {("60", "50")}
+    demand_asked_for([c.params for c in account.log if c.action == "RunInstances" and not c.code])
     assert stage.driver.find(NAME)[0].hosts == ("m1", "n1")
     assert stage.driver.orphans(ClusterId(CID), frozenset({h.machine_id for h in made.hosts})) == {}
 

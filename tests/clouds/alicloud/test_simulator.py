@@ -166,7 +166,7 @@ def test_instances_are_real_hosts_that_ran_their_user_data(alicloud_hosts: Simul
     import time
 
     _vpc, switch, group = make_network(alicloud_hosts)
-    script = base64.b64encode(b"#!/bin/sh\nhostname >/root/seen\n").decode()
+    script = base64.b64encode(b"#!/bin/sh\nhostname >/run/seen\n").decode()
     words = run_words(switch, group, UserData=script, HostName="m1", InternetMaxBandwidthOut="5")
     own = good(alicloud_hosts, "ecs", "RunInstances", **words)["InstanceIdSets"]["InstanceIdSet"][0]
     deadline = time.monotonic() + 60
@@ -178,7 +178,7 @@ def test_instances_are_real_hosts_that_ran_their_user_data(alicloud_hosts: Simul
     address = row["PublicIpAddress"]["IpAddress"][0]
     options = ("-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null", "-F", "none")
     seen = subprocess.run(
-        ["ssh", "-i", str(real._login), *options, f"root@{address}", "cat /root/seen"], capture_output=True, check=True
+        ["ssh", "-i", str(real._login), *options, f"root@{address}", "cat /run/seen"], capture_output=True, check=True
     )
     assert seen.stdout == b"m1\n"
     good(alicloud_hosts, "ecs", "DeleteInstance", InstanceId=own, Force="true")

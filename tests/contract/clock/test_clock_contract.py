@@ -7,7 +7,7 @@ from datetime import UTC, timedelta
 
 import pytest
 
-from provisioner.cli.world import SystemClock
+from provisioner.clock import SystemClock
 from provisioner.model.clock import Clock
 from tests.fakes.hosts import QuickClock
 

@@ -249,9 +249,9 @@ async def test_a_real_host_shows_the_lasting_key_alone(real: RealMachine) -> Non
     async with asyncio.timeout(30):
         while await shown(real) != BOOTSTRAP.public:  # noqa: ASYNC110 - the signal is on its way
             await asyncio.sleep(0.05)
-    from provisioner.plugin.newcomers import PluginClock
+    from provisioner.clock import SystemClock
 
-    await establish(new, connect, PluginClock(), wait=30, stopping=lambda: False)
+    await establish(new, connect, SystemClock(), wait=30, stopping=lambda: False)
     assert await shown(real) == LASTING.public
     for gone in (BOOTSTRAP.public, real.state.host_key):
         with pytest.raises(HostKeyError):

@@ -104,25 +104,18 @@ def read(capsys: pytest.CaptureFixture[str], schema: str) -> dict[str, Any]:
     return dict(document)
 
 
+EVERY_FLAG = """
+    -n etcd --provider local --masters 3 --nodes 2 -e A=1 --env B=2 --env-secret PW --cmd one --cmd two --data-root /data
+    -y --allow-delete --replace --expect-plan sha256:1 --all-at-once --redo cluster/cmd/1
+    --assume-done m1/init/init.sh --timeout 1h30m --lock-timeout 5m
+    --region r-1 --zone a --zone b --ttl 2h -u ops -i key --max-price 0.25 --only machines
+"""
+
+
 def test_every_flag_of_up_reaches_the_pipeline(pipeline: Pipeline, tmp_path: Path) -> None:
     file = tmp_path / "Clusterfile"
     file.write_text("apiVersion: sealer.io/v2\nkind: Cluster\nmetadata: {name: etcd}\nspec: {image: 'etcd:v1'}\n")
-    words = ["up", "etcd:v1", "-f", str(file), "-n", "etcd", "--provider", "local", "--masters", "3", "--nodes", "2"]
-    words += ["-e", "A=1", "--env", "B=2", "--env-secret", "PW", "--cmd", "one", "--cmd", "two", "--data-root", "/data"]
-    words += [
-        "-y",
-        "--allow-delete",
-        "--replace",
-        "--expect-plan",
-        "sha256:1",
-        "--all-at-once",
-        "--redo",
-        "cluster/cmd/1",
-    ]
-    words += ["--assume-done", "m1/init/init.sh", "--timeout", "1h30m", "--lock-timeout", "5m"]
-    words += ["--region", "r-1", "--zone", "a", "--zone", "b", "--ttl", "2h", "-u", "ops", "-i", "key"]
-    words += ["--max-price", "0.25", "--only", "machines"]
-    assert main(words) == 0
+    assert main(["up", "etcd:v1", "-f", str(file), *EVERY_FLAG.split()]) == 0
     args, files, choice = pipeline.calls[0]
     assert args == UpArgs(
         image="etcd:v1",

@@ -9,8 +9,8 @@ import pytest
 
 from provisioner.errors import PreconditionError, UsageError
 from provisioner.infra import plugins
-from provisioner.infra.gobuild import Machine
-from provisioner.infra.plugins import NEED_DISK, NEED_MEMORY, check_room, find_plugin, install_plugin, plugin_folder
+from provisioner.infra.gobuild import Machine, check_machine
+from provisioner.infra.plugins import PLUGIN_NEED, find_plugin, install_plugin, plugin_folder
 from provisioner.settings import Settings, load_settings
 
 GO = """#!/bin/sh
@@ -76,8 +76,8 @@ def test_a_build_that_fails_leaves_what_was_there(settings: Settings, tmp_path: 
 
 def test_a_small_machine_is_told_before_anything_is_fetched(tmp_path: Path) -> None:
     with pytest.raises(PreconditionError, match=r"13 GB of disk .* and 6.6 GB of memory"):
-        check_room(Machine(NEED_DISK - 1, NEED_MEMORY - 1, 2), tmp_path)
-    check_room(Machine(NEED_DISK, NEED_MEMORY, 1), tmp_path)
+        check_machine(Machine(PLUGIN_NEED.disk - 1, PLUGIN_NEED.memory - 1, 2), tmp_path, PLUGIN_NEED)
+    check_machine(Machine(PLUGIN_NEED.disk, PLUGIN_NEED.memory, 1), tmp_path, PLUGIN_NEED)
 
 
 def test_a_plugin_without_a_recipe_is_refused_by_name(settings: Settings) -> None:

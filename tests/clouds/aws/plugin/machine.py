@@ -98,25 +98,22 @@ def _wanted(inputs):
                 "AssociatePublicIpAddress": bool(inputs.get("associatePublicIpAddress")),
             }
         ],
-        "BlockDeviceMappings": [
-            {
-                "DeviceName": name,
-                "Ebs": {
-                    "VolumeSize": int(disk["volumeSize"]),
-                    "VolumeType": disk["volumeType"],
-                    "DeleteOnTermination": bool(disk.get("deleteOnTermination", True)),
-                },
-            }
-            for name, disk in disks
-            if disk
-        ],
+        "BlockDeviceMappings": [_disk(name, disk) for name, disk in disks if disk],
         "TagSpecifications": [{"ResourceType": kind, "Tags": tag_list(tags)} for kind, tags in marks if tags],
     }
-    if spot:
-        options = spot.get("spotOptions") or {}
-        given = {"MaxPrice": options.get("maxPrice"), "SpotInstanceType": options.get("spotInstanceType")}
-        wanted["InstanceMarketOptions"] = {
-            "MarketType": spot["marketType"],
-            "SpotOptions": {key: value for key, value in given.items() if value},
-        }
-    return wanted
+    return {**wanted, "InstanceMarketOptions": _market(spot)} if spot else wanted
+
+
+def _disk(name, disk):
+    ebs = {
+        "VolumeSize": int(disk["volumeSize"]),
+        "VolumeType": disk["volumeType"],
+        "DeleteOnTermination": bool(disk.get("deleteOnTermination", True)),
+    }
+    return {"DeviceName": name, "Ebs": ebs}
+
+
+def _market(spot):
+    options = spot.get("spotOptions") or {}
+    given = {"MaxPrice": options.get("maxPrice"), "SpotInstanceType": options.get("spotInstanceType")}
+    return {"MarketType": spot["marketType"], "SpotOptions": {key: value for key, value in given.items() if value}}
