@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import os
+import select
+import signal
 import sys
 import termios
 from collections.abc import Callable
@@ -74,8 +77,36 @@ class Asker:
                 for line in lines:
                     self._screen.insist(line)
             with self._asking():
-                self.agreed = _ask(self._screen, question, self._stdin.readline)
+                self.agreed = _ask(self._screen, question, self._read)
             return self.agreed
+
+
+    def _read(self) -> str:
+        _wait_for_input(self._stdin)
+        return self._stdin.readline()
+
+
+def _wait_for_input(stdin: TextIO) -> None:
+    """Until a line can be read without waiting; handlers of signals run meanwhile, whenever they come.
+
+    A blocking read alone loses a signal that comes after the interpreter last looked and before the kernel waits:
+    its handler would run only when somebody has typed. The wakeup pipe is written by the kernel's side of it.
+    """
+    try:
+        source = stdin.fileno()
+    except (OSError, ValueError):  # no file behind it: nothing to wait for
+        return
+    ours, theirs = os.pipe()
+    os.set_blocking(ours, False)
+    os.set_blocking(theirs, False)
+    before = signal.set_wakeup_fd(theirs, warn_on_full_buffer=False)
+    try:
+        while source not in select.select([source, ours], [], [])[0]:
+            os.read(ours, 64)  # a signal that ends nothing, as that of a resized window
+    finally:
+        signal.set_wakeup_fd(before)
+        os.close(ours)
+        os.close(theirs)
 
 
 def _drop_typed_ahead() -> None:
