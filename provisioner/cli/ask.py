@@ -80,7 +80,6 @@ class Asker:
                 self.agreed = _ask(self._screen, question, self._read)
             return self.agreed
 
-
     def _read(self) -> str:
         _wait_for_input(self._stdin)
         return self._stdin.readline()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import socket
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -24,6 +25,22 @@ class TerminatedError(InterruptedRunError):
     """Stopped by SIGTERM or a lost terminal instead of Ctrl-C."""
 
     exit_code = 143
+
+
+@contextmanager
+def _woken(loop: asyncio.AbstractEventLoop) -> Iterator[None]:
+    """Every signal wakes the loop. One that comes just before the loop sleeps would else be acted on when it wakes."""
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        ours.setblocking(False)
+        theirs.setblocking(False)
+        loop.add_reader(ours, ours.recv, 64)
+        before = signal.set_wakeup_fd(theirs.fileno(), warn_on_full_buffer=False)
+        try:
+            yield
+        finally:
+            signal.set_wakeup_fd(before)
+            loop.remove_reader(ours)
 
 
 class Interrupts:
@@ -52,14 +69,15 @@ class Interrupts:
         """
         self._task, self._loop = asyncio.current_task(), asyncio.get_running_loop()
         before = {s: signal.getsignal(s) for s in SIGNALS}
-        for number in SIGNALS:
-            if before[number] is not signal.SIG_IGN:
-                signal.signal(number, self._on_signal)
-        try:
-            yield
-        finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
+        with _woken(self._loop):
+            for number in SIGNALS:
+                if before[number] is not signal.SIG_IGN:
+                    signal.signal(number, self._on_signal)
+            try:
+                yield
+            finally:
+                for number, handler in before.items():
+                    signal.signal(number, handler)
 
     @contextmanager
     def asking(self) -> Iterator[None]:
