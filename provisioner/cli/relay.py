@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import signal
 import subprocess
 import sys
@@ -14,6 +15,7 @@ from provisioner.cli.signals import SIGNALS
 
 GRACE = 30.0
 """Seconds from SIGTERM to the command's end: the cluster has to be removed before a CI's own patience is over."""
+LOOK_SECONDS = 1.0
 SIGNALLED = 128
 """What shells add to the number of the signal that ended a command."""
 
@@ -52,7 +54,7 @@ class Relay:
         try:
             if self.seen:  # it came while the command was being started
                 self._pass_on(self.seen)
-            status = self._child.wait()
+            status = _wait(self._child)
         finally:
             self._child = None
             if self._timer:
@@ -73,6 +75,13 @@ class Relay:
             self._timer = threading.Timer(self._grace, child.kill)
             self._timer.daemon = True
             self._timer.start()
+
+
+def _wait(child: subprocess.Popen[bytes]) -> int:
+    """The child's status. In turns, as a signal that comes just before a wait is acted on only after it."""
+    while True:
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            return child.wait(timeout=LOOK_SECONDS)
 
 
 def _on_terminal() -> bool:
