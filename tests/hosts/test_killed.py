@@ -8,7 +8,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -113,8 +112,9 @@ async def test_processes_that_make_the_same_host_at_once(cluster: Cluster) -> No
     assert await cluster.run(host, "hostname; ls /etc/ssh | wc -l") == "m1\n3"
 
 
-def test_three_hosts_take_less_than_a_second(cluster: Cluster) -> None:
-    """The goal of the benchmark; here with room for a busy machine."""
-    start = time.monotonic()
-    cluster.up(3)
-    assert time.monotonic() - start < 5
+def test_three_hosts_cost_no_more_than_three_times_one(cluster: Cluster) -> None:
+    """Their time is the benchmark's matter; what they do is counted here: no host may make the next one dearer."""
+    one, _ = victim(cluster).communicate(timeout=60)
+    cluster.down()
+    three, _ = victim(cluster, "0", "3").communicate(timeout=60)
+    assert int(one) < int(three) <= 3 * int(one)

@@ -1,7 +1,7 @@
-"""A process that makes one host and may be killed on its way: `python -m tests.hosts.victim CID KEY [N]`.
+"""A process that makes hosts and may be killed on its way: `python -m tests.hosts.victim CID KEY [N] [HOSTS]`.
 
 With N it ends itself by SIGKILL at its N-th act (a file opened for writing, a folder made, a rename, a program started,
-a call into the kernel); without, it prints how many acts there were.
+a call into the kernel); without (or with 0), it prints how many acts there were. HOSTS is one where it is not said.
 """
 
 from __future__ import annotations
@@ -38,12 +38,13 @@ def _writes(args: tuple[Any, ...]) -> bool:
     return isinstance(args[2], int) and bool(args[2] & (os.O_WRONLY | os.O_RDWR | os.O_CREAT))
 
 
-def main(cid: str, key: str, at: str = "0") -> None:
+def main(cid: str, key: str, at: str = "0", hosts: str = "1") -> None:
     killer = Killer(int(at))
     sys.addaudithook(killer)
     killer.on = True
     machines.ensure_network(ClusterId(cid))
-    machines.ensure_host(HostInputs(ClusterId(cid), HostName("m1"), 0, key))
+    for slot in range(int(hosts)):
+        machines.ensure_host(HostInputs(ClusterId(cid), HostName(f"m{slot + 1}"), slot, key))
     killer.on = False
     print(killer.seen, flush=True)
 

@@ -35,6 +35,19 @@ def warnings(stage: Stage) -> str:
     return "\n".join(e.text for e in stage.seen if isinstance(e, Warned))
 
 
+async def cut(stage: Stage, host: str) -> None:
+    """A run that dies after the cloud made `host` and before the state knew it; what comes then goes on unhindered."""
+
+    def die(name: str) -> None:
+        if name == f"up/made/{host}":
+            raise ProviderError("killed")
+
+    stage.engine._at = die
+    with pytest.raises(ProviderError):
+        await stage.up()
+    stage.engine._at = lambda _name: None
+
+
 def types(stage: Stage) -> dict[str, object]:
     return {name: on["type"] for name, on in accepted_hosts(stage.engine.stacks["app"].accepted).items()}
 
@@ -169,14 +182,7 @@ async def test_failing_over_stops_at_the_price_limit(cloud: Stage) -> None:
 
 @pytest.mark.parametrize("host", ["m1", "n1"])
 async def test_a_cut_create_leaves_no_twin(cloud: Stage, host: str) -> None:
-    def die(name: str) -> None:
-        if name == f"up/made/{host}":
-            raise ProviderError("killed")
-
-    cloud.engine._at = die
-    with pytest.raises(ProviderError):
-        await cloud.up()
-    cloud.engine._at = lambda _name: None
+    await cut(cloud, host)
     before = dict(cloud.engine.machines)
     await cloud.up()
     assert f"import {host}" in cloud.engine.mutations
@@ -188,14 +194,7 @@ async def test_a_cut_create_leaves_no_twin(cloud: Stage, host: str) -> None:
 
 
 async def test_a_machine_that_is_taken_over_stays_what_it_was_bought_as(cloud: Stage) -> None:
-    def die(name: str) -> None:
-        if name == "up/made/n1":
-            raise ProviderError("killed")
-
-    cloud.engine._at = die
-    with pytest.raises(ProviderError):
-        await cloud.up()
-    cloud.engine._at = lambda _name: None
+    await cut(cloud, "n1")
     driver = driver_of(cloud)
     zone, kind, _price = driver.stock[0]
     driver.stock.insert(0, ("z9", "cheaper", 0.01))
@@ -206,14 +205,7 @@ async def test_a_machine_that_is_taken_over_stays_what_it_was_bought_as(cloud: S
 
 
 async def test_what_a_cut_create_left_is_removed_before_the_engine_waits_for_its_network(cloud: Stage) -> None:
-    def die(name: str) -> None:
-        if name == "up/made/n1":
-            raise ProviderError("killed")
-
-    cloud.engine._at = die
-    with pytest.raises(ProviderError):
-        await cloud.up()
-    cloud.engine._at = lambda _name: None
+    await cut(cloud, "n1")
     report = await cloud.down()
     assert not cloud.engine.machines
     assert not report.left
@@ -236,14 +228,7 @@ async def test_down_with_another_accounts_credentials_touches_nothing(cloud: Sta
 async def test_down_of_a_cut_run_goes_on_where_a_host_stands_twice(
     cloud: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def die(name: str) -> None:
-        if name == "up/made/n1":
-            raise ProviderError("killed")
-
-    cloud.engine._at = die
-    with pytest.raises(ProviderError):
-        await cloud.up()
-    cloud.engine._at = lambda _name: None
+    await cut(cloud, "n1")
 
     def twice(_cid: object, _known: object) -> dict[str, str]:
         raise ProviderError("host n1 stands twice: i-1 and i-2")
