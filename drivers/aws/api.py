@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+import random
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from drivers.aws.credentials import Credentials, boto3_module
-from drivers.aws.failures import of_code, of_foreign
+from drivers.aws.failures import THROTTLED, of_code, of_foreign
 
-ATTEMPTS = 8
-"""With botocore's standard mode (full jitter, at most 20 s between) throttling of about a minute is ridden out."""
+ATTEMPTS = 5
+"""Botocore's own (standard mode: full jitter) on one call: what bounds an API that cannot be reached."""
+BUSY_SECONDS = 150.0
+"""How long an API that answers "later" is asked again: longer than the minute that throttling may last."""
+FIRST_PAUSE, LONGEST_PAUSE = 1.0, 20.0
+NEVER_WAITED_FOR = ("pricing", "service-quotas")
+"""What they say is nice to know."""
 CONNECT_SECONDS = 5
 READ_SECONDS = 20
 PRICING_REGION = "us-east-1"
@@ -27,13 +35,29 @@ class CodeError(Exception):
         self.message = message
 
 
-class Api:
-    """AWS as one account sees it. Safe to use from several threads. `attempts` per call."""
+@dataclass(frozen=True, slots=True)
+class Waits:
+    """Time and chance, as parameters."""
 
-    def __init__(self, credentials: Credentials, environ: Mapping[str, str], attempts: int = ATTEMPTS) -> None:
+    monotonic: Callable[[], float] = time.monotonic
+    sleep: Callable[[float], None] = time.sleep
+    chance: Callable[[], float] = random.random
+
+
+class Api:
+    """AWS as one account sees it. Safe to use from several threads. `attempts` of botocore's per call."""
+
+    def __init__(
+        self,
+        credentials: Credentials,
+        environ: Mapping[str, str],
+        attempts: int = ATTEMPTS,
+        waits: Waits = Waits(),
+    ) -> None:
         self._credentials = credentials
         self._environ = environ
         self._attempts = attempts
+        self._waits = waits
         self._guard = threading.Lock()
         self._clients: dict[tuple[str, str], Any] = {}
         self._session: Any = None
@@ -46,7 +70,22 @@ class Api:
             raise of_code(error.code, error.message, _spoken(action), region) from error
 
     def attempt(self, service: str, action: str, region: str, **arguments: object) -> dict[str, Any]:
-        """As `call`, but an answer with an error code is a CodeError: for calls where some codes mean success."""
+        """As `call`, but an answer with an error code is a CodeError: for calls where some codes mean success.
+
+        An answer of "too many requests" is asked again for BUSY_SECONDS, at random within a pause that doubles.
+        """
+        until = self._waits.monotonic() + (0 if service in NEVER_WAITED_FOR else BUSY_SECONDS)
+        pause = FIRST_PAUSE
+        while True:
+            try:
+                return self._once(service, action, region, **arguments)
+            except CodeError as error:
+                if error.code not in THROTTLED or self._waits.monotonic() + pause > until:
+                    raise
+            self._waits.sleep(pause * self._waits.chance())
+            pause = min(pause * 2, LONGEST_PAUSE)
+
+    def _once(self, service: str, action: str, region: str, **arguments: object) -> dict[str, Any]:
         from botocore.exceptions import ClientError
 
         try:
@@ -85,7 +124,7 @@ class Api:
             aws_session_token=given.token.reveal() if given.token else None,
             region_name=region,
         )
-        attempts = 1 if service in ("pricing", "service-quotas") else self._attempts  # nice to know, never waited for
+        attempts = 1 if service in NEVER_WAITED_FOR else self._attempts
         return self._session.client(
             service,
             region_name=region,

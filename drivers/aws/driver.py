@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import cast
 
 from drivers.aws import look
-from drivers.aws.api import FALLBACK_REGION, Api
+from drivers.aws.api import ATTEMPTS, FALLBACK_REGION, Api, Waits
 from drivers.aws.choose import kept, offers_of, place
 from drivers.aws.credentials import Credentials, endings, passed_on, region_of, resolve
 from drivers.aws.diagnose import diagnose
@@ -201,7 +201,8 @@ class AwsDriver:
         """The one signed call that says whether the credentials are good, and whose they are."""
         if self._known is None:
             credentials = resolve(self._around.environ)
-            api = Api(credentials, self._around.environ, *([self._attempts] if self._attempts else []))
+            waits = Waits(self._waiting.monotonic, self._waiting.sleep)
+            api = Api(credentials, self._around.environ, self._attempts or ATTEMPTS, waits)
             answer = api.call("sts", "get_caller_identity", self.region() or FALLBACK_REGION)
             self._known = credentials, api, str(answer.get("Account", ""))
         return self._known

@@ -63,6 +63,19 @@ IDENTITY = frozenset(
 )
 """The key itself is refused."""
 
+THROTTLED = frozenset(
+    {
+        "RequestLimitExceeded",
+        "RequestThrottled",
+        "RequestThrottledException",
+        "Throttling",
+        "ThrottlingException",
+        "ThrottledException",
+        "TooManyRequestsException",
+    }
+)
+"""Asked too often: nothing was done, and later it works."""
+
 _GONE = re.compile(r"Invalid\w+(?:ID|Id)?\.NotFound|InvalidGroup\.NotFound|Gateway\.NotAttached|InvalidAssociationID")
 _SECRETS = re.compile(r"https?://\S+|\b(?:AKIA|ASIA)[A-Z0-9]{12,}\b|(?i:signature|token|secret)=\S+")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]+")

@@ -5,6 +5,7 @@
 
 import base64
 import contextlib
+import logging
 import os
 import sys
 import urllib.request
@@ -14,24 +15,40 @@ from pathlib import Path
 import boto3
 from moto.ec2.exceptions import EC2ClientError
 from moto.ec2.models.instances import Instance, InstanceBackend
+from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
 from moto.server import ThreadedMotoServer
+from werkzeug.serving import make_server
 
 from drivers.aws.driver import PLUGIN, AwsDriver
 from drivers.aws.sweep import Waiting
 from provisioner.model.driver import Surroundings
+from tests.clouds.aws.gate import HANDS, Gate
 
 ROOT = Path(__file__).resolve().parents[3]
 REGION = "eu-central-1"
 ZONES = tuple(f"{REGION}{letter}" for letter in "abc")
 KEY, SECRET = "AKIASIMULATED0000001", "simulated-secret-canary-6b1f"
-ACCOUNT = "123456789012"
+
+
+class Clock:
+    """Time that passes by being slept away."""
+
+    def __init__(self):
+        self.pauses = []
+
+    def sleep(self, seconds):
+        self.pauses.append(seconds)
+
+    def monotonic(self):
+        return sum(self.pauses)
 
 
 class Cloud:
     """One test's account. `hosts` (a RealHosts) makes every instance a real host."""
 
-    def __init__(self, url, folder, hosts=None):
-        self.url = url
+    def __init__(self, moto, folder, hosts=None):
+        self.url = moto.url
+        self.gate = moto.gate
         self.folder = folder
         self.hosts = hosts
         self.refusals = []
@@ -54,19 +71,20 @@ class Cloud:
             "HOME": os.environ["HOME"],
         }
 
-    def driver(self, **more):
-        """The driver as this user; a name without a value is not set."""
+    def driver(self, *, clock=None, **more):
+        """The driver as this user; a name without a value is not set. Its waits pass on `clock`, else not at all."""
         environ = {key: value for key, value in {**self.environ, **more}.items() if value}
         around = Surroundings(environ=environ, cache_dir=self.folder / "cache", now=lambda: datetime.now(UTC))
-        return AwsDriver(around, waiting=Waiting(sleep=lambda _: None), attempts=1)
+        waiting = Waiting(clock.monotonic, clock.sleep) if clock else Waiting(sleep=lambda _: None)
+        return AwsDriver(around, waiting=waiting, attempts=1)
 
     def client(self, region=REGION):
         return boto3.client(
             "ec2",
             region_name=region,
             endpoint_url=self.url,
-            aws_access_key_id=KEY,
-            aws_secret_access_key=SECRET,
+            aws_access_key_id=HANDS,
+            aws_secret_access_key="any",
         )
 
     def image(self):
@@ -107,21 +125,40 @@ def _plugin_folder(folder):
     return made
 
 
+class Moto(ThreadedMotoServer):
+    """Moto on a free port of loopback, behind a gate. `url` once it is started."""
+
+    def __init__(self):
+        super().__init__(ip_address="127.0.0.1", port=0, verbose=False)
+        self.gate = Gate(DomainDispatcherApplication(create_backend_app))
+
+    def _server_entry(self):
+        self._server = make_server("127.0.0.1", 0, self.gate, threaded=True, request_handler=MotoRequestHandler)
+        self._server_ready_event.set()
+        self._server.serve_forever()
+
+    @property
+    def url(self):
+        host, port = self.get_host_and_port()
+        return f"http://{host}:{port}"
+
+
 @contextlib.contextmanager
 def server():
-    """Moto on a free port of loopback; its address."""
-    running = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    """Moto, started."""
+    logging.getLogger("werkzeug").setLevel(logging.ERROR)
+    running = Moto()
     running.start()
-    host, port = running.get_host_and_port()
     try:
-        yield f"http://{host}:{port}"
+        yield running
     finally:
         running.stop()
 
 
-def reset(url):
+def reset(moto):
     """A fresh account."""
-    request = urllib.request.Request(f"{url}/moto-api/reset", method="POST")
+    moto.gate.reset()
+    request = urllib.request.Request(f"{moto.url}/moto-api/reset", method="POST")
     urllib.request.urlopen(request).close()
 
 

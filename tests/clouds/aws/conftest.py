@@ -10,33 +10,33 @@ def pytest_collection_modifyitems(items):
 
 
 @pytest.fixture(scope="session")
-def moto_url():
+def moto():
     from tests.clouds.aws import cloud
 
-    with cloud.server() as url:
-        yield url
+    with cloud.server() as running:
+        yield running
 
 
 @pytest.fixture
-def cloud(moto_url, tmp_path):
+def cloud(moto, tmp_path):
     """A fresh account whose instances are records."""
     from tests.clouds.aws import cloud as simulated
 
-    simulated.reset(moto_url)
-    with simulated.hooked(simulated.Cloud(moto_url, tmp_path)) as made:
+    simulated.reset(moto)
+    with simulated.hooked(simulated.Cloud(moto, tmp_path)) as made:
         yield made
 
 
 @pytest.fixture
-def real_cloud(moto_url, tmp_path):
+def real_cloud(moto, tmp_path):
     """A fresh account whose instances are real hosts; they are gone afterwards."""
     from tests.clouds.aws import cloud as simulated
     from tests.clouds.realhosts import RealHosts
 
-    simulated.reset(moto_url)
+    simulated.reset(moto)
     hosts = RealHosts(tmp_path)
     try:
-        with simulated.hooked(simulated.Cloud(moto_url, tmp_path, hosts)) as made:
+        with simulated.hooked(simulated.Cloud(moto, tmp_path, hosts)) as made:
             yield made
     finally:
         hosts.close()

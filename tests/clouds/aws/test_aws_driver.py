@@ -10,7 +10,8 @@ from provisioner.model.accepted import AcceptedPool, AcceptedSpot
 from provisioner.model.driver import Marks, Refused
 from provisioner.model.ids import ClusterId, RunId
 from provisioner.model.tags import HOST, tags_of
-from tests.clouds.aws.cloud import ACCOUNT, REGION, ZONES
+from tests.clouds.aws.cloud import REGION, ZONES
+from tests.clouds.aws.gate import ACCOUNT
 from tests.clouds.aws.requests import CID, RUN, accepted, chosen
 
 pytestmark = pytest.mark.clouds
