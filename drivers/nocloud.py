@@ -4,13 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from provisioner.errors import UsageError
 from provisioner.model.accepted import Accepted
 from provisioner.model.driver import Choice, EngineNeeds, Refused, Survey
+from provisioner.model.grammar import BOUGHT
 from provisioner.model.ids import ClusterId
+from provisioner.model.networks import NetworkPlan, Networks, NetworkWish, SharedNetwork, Tell
 
 
 class NoCloud:
     """No region, no credentials, nothing to choose, nothing bought: the base of `local` and `baremetal`."""
+
+    name: str
 
     def region(self) -> str | None:
         """None: there are no regions."""
@@ -46,3 +51,24 @@ class NoCloud:
     def diagnose(self, region: str, machine_id: str) -> tuple[str, ...]:  # noqa: ARG002 - the seam's
         """Nobody to ask."""
         return ()
+
+    def networks(self, regions: tuple[str, ...] = (), name: str | None = None) -> Networks:  # noqa: ARG002 - the seam's
+        """Refused: there is nothing to share."""
+        raise self._no_networks()
+
+    def plan_network(self, wish: NetworkWish) -> NetworkPlan:  # noqa: ARG002 - the seam's
+        """Refused."""
+        raise self._no_networks()
+
+    def make_network(self, plan: NetworkPlan, tags: Mapping[str, str], tell: Tell) -> None:  # noqa: ARG002 - the seam's
+        """Refused."""
+        raise self._no_networks()
+
+    def remove_network(self, network: SharedNetwork, tell: Tell) -> tuple[str, ...]:  # noqa: ARG002 - the seam's
+        """Refused."""
+        raise self._no_networks()
+
+    def _no_networks(self) -> UsageError:
+        return UsageError(
+            f"provider {self.name} has no networks to share", hint=f"use --provider {' or '.join(BOUGHT)}"
+        )

@@ -23,6 +23,7 @@ class Phase(StrEnum):
     LOOK = "look"
     ENGINE = "engine"
     BUILD = "build"
+    NETWORK = "network"
 
 
 @dataclass(frozen=True, slots=True)

@@ -58,9 +58,14 @@ def with_placement(accepted: Accepted, choice: Choice) -> Accepted:
 
 def marks_of(environ: Mapping[str, str], accepted: Accepted, cid: ClusterId, run: RunId) -> Marks:
     """What every resource of this run is tagged with; under a CI also its run and repository."""
+    return Marks(cid, run, accepted.expires_at, *ci_of(environ))
+
+
+def ci_of(environ: Mapping[str, str]) -> tuple[str | None, str | None]:
+    """The CI's run and repository, as tags take them; None where we run under none."""
     found = ((environ.get(run_id), environ.get(repo)) for run_id, repo in _CI)
     ci_run, repo = next((pair for pair in found if pair[0]), (None, None))
-    return Marks(cid, run, accepted.expires_at, _tag(ci_run), _tag(repo))
+    return _tag(ci_run), _tag(repo)
 
 
 def _tag(text: str | None) -> str | None:

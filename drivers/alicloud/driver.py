@@ -7,7 +7,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import TypeVar, cast
 
-from drivers.alicloud import credentials, sweep
+from drivers.alicloud import credentials, sharednet, sweep
 from drivers.alicloud.api import Api, Send, Waits, https
 from drivers.alicloud.codes import Kind, error_kind
 from drivers.alicloud.diagnose import diagnose
@@ -29,6 +29,7 @@ from provisioner.model.driver import (
     Survey,
 )
 from provisioner.model.ids import ClusterId, ClusterName
+from provisioner.model.networks import NetworkPlan, Networks, NetworkWish, SharedNetwork, Tell
 
 PLUGIN_VERSION = "3.105.0"
 PLUGIN_VARIABLE = "SEALER_CLOUD_PLUGIN_ALICLOUD_DIR"
@@ -223,3 +224,19 @@ class AlicloudDriver:
     def sweep(self, cid: ClusterId) -> tuple[str, ...]:
         """Remove all of a cluster by its tags."""
         return sweep.sweep(self._account(), cid)
+
+    def networks(self, regions: tuple[str, ...] = (), name: str | None = None) -> Networks:
+        """Shared networks by their tag."""
+        return sharednet.networks(sweep.Account(self._api, regions[0] if regions else self._home(), regions), name)
+
+    def plan_network(self, wish: NetworkWish) -> NetworkPlan:
+        """VPC and vSwitches that are missing."""
+        return sharednet.plan(self._api, wish)
+
+    def make_network(self, plan: NetworkPlan, tags: Mapping[str, str], tell: Tell) -> None:
+        """VPC and vSwitches, each waited for."""
+        sharednet.make(self._api, plan, tags, tell)
+
+    def remove_network(self, network: SharedNetwork, tell: Tell) -> tuple[str, ...]:
+        """The vSwitches, then the VPC."""
+        return sharednet.remove(sweep.Account(self._api, network.region, (network.region,)), network, tell)

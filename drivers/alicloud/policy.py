@@ -49,16 +49,18 @@ WRITES = {
     ),
     "vpc": ("CreateVSwitch", "CreateVpc", "DeleteVSwitch", "DeleteVpc", "TagResources", "UnTagResources"),
 }
+NETWORKS = {"ecs": ("DescribeZones",), "vpc": ()}
+"""What `network create|list|delete` need beyond that: the last statement, as RAM's statements carry no name."""
 
 
 def policy() -> str:
-    """The policy document, JSON."""
+    """The policy document, JSON: what reads, what changes, and what only the network commands need."""
     statements = [
         {
             "Effect": "Allow",
             "Action": [f"{product}:{a}" for product, names in actions.items() for a in names],
             "Resource": "*",
         }
-        for actions in (READS, WRITES)
+        for actions in (READS, WRITES, NETWORKS)
     ]
     return json.dumps({"Version": "1", "Statement": statements}, indent=2)

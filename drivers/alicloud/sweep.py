@@ -109,7 +109,8 @@ class Account:
         found = [
             t for kinds in ALL for t in self.listed(kinds, region, Tag=[tag]) if t.cid and (cid is None or t.cid == cid)
         ]
-        return _sorted({t.id: t for t in [*found, *self._untagged(region, found, cid)]}.values())
+        mine = {t.id: t for t in [*found, *self._untagged(region, found, cid)]}
+        return _sorted(t for t in mine.values() if tags.SHARED not in t.tags)  # what clusters share is nobody's
 
     def _untagged(self, region: str, found: Iterable[Thing], cid: ClusterId | None) -> list[Thing]:
         """The vSwitches that a cut run left before they had tags (a moment later than all else): name and network tell whose."""
@@ -117,7 +118,8 @@ class Account:
         rest = []
         for thing in self.listed(SUBNET, region) if cid or owner else ():
             home = owner.get(thing.vpc or "")
-            if thing.cid is None and (home or (cid and thing.name.startswith(f"{cid}-"))):
+            shared = tags.SHARED in thing.tags
+            if thing.cid is None and not shared and (home or (cid and thing.name.startswith(f"{cid}-"))):
                 marks = {**(home.tags if home else {}), tags.CID: str(cid or (home.cid if home else ""))}
                 rest.append(Thing(thing.kind, thing.id, region, thing.name, marks, thing.created, thing.vpc))
         return rest

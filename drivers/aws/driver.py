@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import cast
 
-from drivers.aws import look
+from drivers.aws import look, netmake, sharednet
 from drivers.aws.api import ATTEMPTS, FALLBACK_REGION, Api, Waits
 from drivers.aws.choose import kept, offers_of, place
 from drivers.aws.credentials import Credentials, endings, passed_on, region_of, resolve
@@ -33,6 +33,7 @@ from provisioner.model.driver import (
     Survey,
 )
 from provisioner.model.ids import ClusterId, ClusterName
+from provisioner.model.networks import NetworkPlan, Networks, NetworkWish, SharedNetwork, Tell
 
 PLUGIN = "pulumi-resource-aws"
 PLUGIN_DIR = "SEALER_CLOUD_PLUGIN_AWS_DIR"
@@ -183,6 +184,24 @@ class AwsDriver:
             raise worst_of(failed)
         left = {thing.id for thing in self._of(cid)} if before else set()
         return tuple(str(t) for t in before if t.id not in left and t.kind != "security-group-rule")
+
+    def networks(self, regions: tuple[str, ...] = (), name: str | None = None) -> Networks:
+        """Shared networks by their tag."""
+        _, api, _ = self._identity()
+        return sharednet.networks(api, regions or look.regions(api, self.region()), name)
+
+    def plan_network(self, wish: NetworkWish) -> NetworkPlan:
+        """VPC, way out, subnets and their routes, as far as they are missing."""
+        return sharednet.plan(self._identity()[1], wish)
+
+    def make_network(self, plan: NetworkPlan, tags: Mapping[str, str], tell: Tell) -> None:
+        """The parts in their order; no create call is sent twice."""
+        credentials, _, _ = self._identity()
+        netmake.make(Api(credentials, self._around.environ, attempts=1), plan, tags, self._waiting, tell)
+
+    def remove_network(self, network: SharedNetwork, tell: Tell) -> tuple[str, ...]:
+        """The parts in the order of dependency."""
+        return sharednet.remove(self._identity()[1], network, self._waiting, tell)
 
     def _of(self, cid: ClusterId) -> list[look.Found]:
         _, api, _ = self._identity()

@@ -28,7 +28,7 @@ def gather(api: Api, where: tuple[str, str], accepted: Accepted, pools: frozense
     """
     account, region = where
     image, arch = find_image(api, region, accepted.os_image)
-    zones = _zones(api, region, accepted.zones)
+    zones = zones_of(api, region, accepted.zones)
     vpc, subnets = _network(api, region, accepted)
     if vpc:
         zones = tuple(zone for zone in zones if zone in subnets)
@@ -99,7 +99,8 @@ def price_in(products: Iterable[str]) -> float | None:
     return None
 
 
-def _zones(api: Api, region: str, wanted: tuple[str, ...]) -> tuple[str, ...]:
+def zones_of(api: Api, region: str, wanted: tuple[str, ...]) -> tuple[str, ...]:
+    """The zones of a region that the account can use, or the wanted ones. Raises UsageError for one that is not."""
     plain = filters({"zone-type": "availability-zone", "state": "available"})
     found = api.call("ec2", "describe_availability_zones", region, Filters=plain).get("AvailabilityZones", ())
     there = sorted(zone["ZoneName"] for zone in found)
@@ -198,7 +199,8 @@ def _network(api: Api, region: str, accepted: Accepted) -> tuple[str | None, dic
     found = _vpc(api, region, str(vpc or shared), shared=bool(shared)) if vpc or shared else None
     where = filters({"vpc-id": found}) if found else []
     subnets = list(api.pages("ec2", "describe_subnets", region, "Subnets", Filters=where))
-    picked = [s for s in subnets if not ids or s["SubnetId"] in ids or tags_in(s).get("Name") in ids]
+    own = [s for s in subnets if shared and not ids and tags_in(s).get(SHARED) == shared]  # not what others put there
+    picked = [s for s in own or subnets if not ids or s["SubnetId"] in ids or tags_in(s).get("Name") in ids]
     vpcs = {str(s["VpcId"]) for s in picked}
     if len(vpcs) != 1:
         what = ", ".join(ids) or f"a subnet of {vpc or shared}"

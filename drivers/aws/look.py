@@ -102,7 +102,8 @@ def in_region(api: Api, region: str, cid: ClusterId | None = None) -> list[Found
     wanted = {
         key: value
         for key, value in tags.items()
-        if (words.CID in value or words.SHARED in value) and (cid is None or value.get(words.CID) == cid)
+        if (words.CID in value or words.SHARED in value)
+        and (cid is None or (value.get(words.CID) == cid and words.SHARED not in value))  # what is shared is nobody's
     }
     machines = [id_ for kind, id_ in wanted if kind == MACHINE]
     details = _machines(api, region) if machines else {}

@@ -65,16 +65,31 @@ CHANGES = (
     "ec2:StopInstances",
     "ec2:TerminateInstances",
 )
+NETWORKS = (
+    "ec2:AssociateRouteTable",
+    "ec2:AttachInternetGateway",
+    "ec2:CreateRoute",
+    "ec2:DeleteInternetGateway",
+    "ec2:DeleteRouteTable",
+    "ec2:DeleteSubnet",
+    "ec2:DeleteVpc",
+    "ec2:DetachInternetGateway",
+    "ec2:DisassociateRouteTable",
+    "ec2:ModifyVpcAttribute",
+)
+"""What `network create|delete` change; leave the statement out for runners that only use networks."""
 
 
 def policy() -> str:
-    """The policy as JSON. What changes or removes is allowed only on what carries a cluster's tag."""
+    """The policy as JSON. What changes or removes is allowed only on what carries our tag."""
     ours = {"Null": {"aws:ResourceTag/sealer-cloud:cid": "false"}}
+    shared = {"Null": {"aws:ResourceTag/sealer-cloud:network": "false"}}
     statements = [
         {"Sid": "Look", "Effect": "Allow", "Action": [*READS], "Resource": "*"},
         {"Sid": "Make", "Effect": "Allow", "Action": [*CREATES], "Resource": "*"},
         {"Sid": "Mark", "Effect": "Allow", "Action": ["ec2:CreateTags"], "Resource": "*"},
         {"Sid": "ChangeOurs", "Effect": "Allow", "Action": [*CHANGES], "Resource": "*", "Condition": ours},
+        {"Sid": "SharedNetworks", "Effect": "Allow", "Action": [*NETWORKS], "Resource": "*", "Condition": shared},
         {
             "Sid": "Spot",
             "Effect": "Allow",

@@ -10,6 +10,7 @@ from typing import Protocol
 
 from provisioner.model.accepted import Accepted
 from provisioner.model.ids import ClusterId, ClusterName, HostName, RunId
+from provisioner.model.networks import NetworkPlan, Networks, NetworkWish, SharedNetwork, Tell
 
 OutputSink = Callable[[str, object], None]
 """Called by a running program with `keys` (login_private, login_public, hmac) and `host` (one InventoryHost as a dict),
@@ -213,6 +214,24 @@ class Driver(Protocol):
 
     def sweep(self, cid: ClusterId) -> tuple[str, ...]:
         """Remove everything of this cluster by its cid alone; idempotent. Returns what was removed."""
+
+    def networks(self, regions: tuple[str, ...] = (), name: str | None = None) -> Networks:
+        """The networks that clusters share, found by their tag: in these regions (none: all that the account can see).
+
+        Raises UsageError where the provider has none.
+        """
+
+    def plan_network(self, wish: NetworkWish) -> NetworkPlan:
+        """What a network lacks to be as wished; reads only. No parts: nothing.
+
+        Raises UsageError for a zone that is not there, a range without room, or one that differs from what stands.
+        """
+
+    def make_network(self, plan: NetworkPlan, tags: Mapping[str, str], tell: Tell) -> None:
+        """Make the parts of a plan, each tagged in its create call."""
+
+    def remove_network(self, network: SharedNetwork, tell: Tell) -> tuple[str, ...]:
+        """Remove a network's own parts, in the order of dependency; what is refused is answered, one line each."""
 
 
 DriverRegistry = Mapping[str, Callable[[Surroundings], Driver]]

@@ -46,6 +46,13 @@ def parse_host_name(text: str) -> HostName:
     return HostName(text)
 
 
+def parse_network_name(text: str) -> str:
+    """The name of a network that clusters share, an RFC 1123 label. Raises UsageError."""
+    if not _LABEL.fullmatch(text):
+        raise UsageError(f"{text!r} is no network name", hint="use 1 to 63 lower-case letters, digits and dashes")
+    return text
+
+
 def parse_cid(text: str) -> ClusterId:
     """A cid: cluster name, dash, six base32 characters. Raises UsageError."""
     if not _CID.fullmatch(text):

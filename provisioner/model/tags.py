@@ -29,6 +29,12 @@ def tags_of(marks: Marks, user: Mapping[str, str], **more: str) -> dict[str, str
     return {**user, **ours, **{k: v for k, v in optional.items() if v}, **more}
 
 
+def network_tags(name: str, run: str, ci_run: str | None, repo: str | None) -> dict[str, str]:
+    """All tags of a network that clusters share: its name and who made it; no cluster, so no cluster's `down` finds it."""
+    optional = {CI_RUN: ci_run, REPO: repo}
+    return {SHARED: name, RUN: run, **{k: v for k, v in optional.items() if v}}
+
+
 def cid_in(tags: Mapping[str, str]) -> ClusterId | None:
     """The cluster that a resource says it belongs to."""
     return ClusterId(tags[CID]) if tags.get(CID) else None
