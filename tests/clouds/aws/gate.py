@@ -15,6 +15,8 @@ from moto.ec2.models import ec2_backends
 
 HANDS = "AKIATESTSOWNHANDS001"
 ACCOUNT = "123456789012"
+REGIONS = ("eu-central-1", "us-west-2")
+"""What the account has enabled."""
 READS = ("Describe", "Get", "List")
 _SCOPE = re.compile(r"Credential=([^/]+)/\d+/([^/]+)/([^/]+)/")
 _ID = re.compile(r"(?:vpc|subnet|igw|rtb|rtbassoc|sg|i|vol|sir)-[0-9a-f]{8,}")
@@ -127,7 +129,9 @@ class Gate:
         text = b"".join(self.app(environ, lambda status, headers, *_: told.append((status, headers))))
         status, headers = told[0]
         if self.hidden and not call.mutates:
-            text = _without(text, self.hidden)
+            text = _without(text, lambda item: any(id_ in item for id_ in self.hidden))
+        if call.action == "DescribeRegions":
+            text = _without(text, lambda item: not any(f">{name}<" in item for name in REGIONS))
         if token:
             self._made[token] = (status, headers, text)
         return status, headers, text
@@ -155,12 +159,14 @@ def _error(call, code):
     return f"<ErrorResponse>{error}<RequestId>0</RequestId></ErrorResponse>".encode()
 
 
-def _without(text, hidden):
-    """A listing without the items that speak of these ids."""
+def _without(text, hides):
+    """A listing without the items that `hides` says of; the names of its XML stay as they are."""
     root = ET.fromstring(text)
+    if root.tag.startswith("{"):
+        ET.register_namespace("", root.tag[1:].partition("}")[0])
     for part in root:
         for item in list(part):
-            if any(id_ in ET.tostring(item, encoding="unicode") for id_ in hidden):
+            if hides(ET.tostring(item, encoding="unicode")):
                 part.remove(item)
     return ET.tostring(root)
 
