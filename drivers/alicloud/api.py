@@ -18,6 +18,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from drivers.alicloud.codes import Kind, kind_of, to_error
+from drivers.alicloud.pace import Pace
 from drivers.alicloud.wire import Keys, Params, Stamp, clean, items, read_answer, to_query
 from provisioner.errors import ProviderError
 
@@ -79,12 +80,14 @@ class Waits:
 
 @dataclass(frozen=True, slots=True)
 class Api:
-    """Calls that only read or delete: so each may be sent again. `keys` is asked before each call."""
+    """Calls that only read or delete, or carry a token: so each may be sent again. `keys` is asked before each call."""
 
     keys: Callable[[], Keys]
     endpoints: Endpoints
     send: Send
     waits: Waits = Waits()
+    pace: Pace = field(default_factory=Pace)
+    """The turn that each try waits for."""
 
     def call(self, product: str, action: str, region: str, params: Params | None = None) -> dict[str, Any]:
         """One call's answer.
@@ -104,17 +107,25 @@ class Api:
             limit = BUSY_SECONDS if busy else UNREACHABLE_SECONDS
             if (status and not busy) or self.waits.monotonic() - start + pause > limit:
                 raise self._failure(action, host, status, code, answer)
-            self.waits.sleep(pause * self.waits.chance())
+            self._hold(pause * self.waits.chance(), everybody=busy)
             pause = min(pause * 2, LONGEST_PAUSE)
 
     def _once(self, product: str, action: str, host: str, params: Params) -> tuple[int, dict[str, Any]]:
         """Status and answer; status 0 where nobody answered."""
+        if ahead := self.pace.turn(self.waits.monotonic()):
+            self.waits.sleep(ahead)
         query, body = to_query(action, product, params, self.keys(), Stamp(self.waits.now(), uuid.uuid4().hex))
         try:
             status, raw = self.send(host, query, body)
         except (OSError, http.client.HTTPException) as error:
             return 0, {"Message": _why(error)}
         return status, read_answer(raw)
+
+    def _hold(self, seconds: float, *, everybody: bool) -> None:
+        """Wait before the next try; `everybody` where the service asked for it, so that no other thread takes our place."""
+        if everybody:
+            self.pace.quiet(self.waits.monotonic() + seconds)
+        self.waits.sleep(seconds)
 
     def _failure(self, action: str, host: str, status: int, code: str, answer: Mapping[str, Any]) -> Exception:
         message = clean(str(answer.get("Message") or ""))

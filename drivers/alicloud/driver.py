@@ -11,6 +11,7 @@ from drivers.alicloud import credentials, sharednet, sweep
 from drivers.alicloud.api import Api, Send, Waits, https
 from drivers.alicloud.codes import Kind, error_kind
 from drivers.alicloud.diagnose import diagnose
+from drivers.alicloud.pace import Pace
 from drivers.alicloud.placing import Ask, place
 from drivers.alicloud.policy import policy
 from drivers.alicloud.spec import AlicloudSpec, operator_cidr, parse_spec
@@ -37,6 +38,8 @@ PLUGIN_FILE = "pulumi-resource-alicloud"
 FALLBACK_REGION = "cn-hangzhou"
 """Only for calls that are the same everywhere, where nobody named a region."""
 SHORT_LIFE = timedelta(minutes=30)
+_PACE = Pace()
+"""One for the process: a run makes several drivers, and the service counts all of their calls."""
 _T = TypeVar("_T")
 
 
@@ -57,7 +60,11 @@ class AlicloudDriver:
         self._around = around
         self._keys = credentials.resolver(around.environ)
         self._api = Api(
-            self._keys, credentials.endpoints_of(around.environ), send or https(around.environ), waits or Waits()
+            self._keys,
+            credentials.endpoints_of(around.environ),
+            send or https(around.environ),
+            waits or Waits(),
+            Pace() if waits else _PACE,
         )
         self._seen: str | None = None
         """The region of the request that this driver was last asked about."""
@@ -140,12 +147,14 @@ class AlicloudDriver:
         )
 
     def _check_signed(self, spec: AlicloudSpec | None) -> Check:
-        """Before any refresh: a key that was deleted makes every resource look gone."""
+        """Before any refresh: a key that was deleted makes every resource look gone. Raises ProviderError with a spec."""
         region = spec.region if spec else self._home()
         try:
             answer = self._api.call("ecs", "DescribeRegions", region)
         except ProviderError as error:
             if error_kind(error) is not Kind.UNKNOWN_ACTION:
+                if spec:  # nothing is missing here: the service does not answer, and that is what a run ends as
+                    raise
                 return Check("account", ok=False, detail=error.message, hint=error.hint)
             return Check("account", ok=True, detail=f"{self._keys().source}, signed calls are taken")
         except SealerError as error:
