@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from drivers.aws.failures import no_credentials, of_foreign
@@ -14,6 +14,8 @@ from provisioner.model.secret import Secret
 SHORT = timedelta(minutes=30)
 """A token that ends sooner may end in the middle of a run."""
 CHAIN = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
+ENDS = "AWS_CREDENTIAL_EXPIRATION"
+"""When those of variables end, as `aws configure export-credentials --format env` writes it."""
 KEPT = ("AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_EC2", "AWS_ENDPOINT_URL_STS", "AWS_CA_BUNDLE", "SSL_CERT_FILE")
 """Where the API is and whom to trust there: for the plugin as for us."""
 
@@ -51,7 +53,8 @@ def resolve(environ: Mapping[str, str]) -> Credentials:
     """
     if environ.get(CHAIN[0]) and environ.get(CHAIN[1]):
         token = environ.get(CHAIN[2])
-        return Credentials(Secret(environ[CHAIN[0]]), Secret(environ[CHAIN[1]]), Secret(token) if token else None)
+        told = (Secret(environ[CHAIN[0]]), Secret(environ[CHAIN[1]]), Secret(token) if token else None)
+        return Credentials(*told, _when(environ.get(ENDS, "")))
     try:
         found = _session(environ).get_credentials()
         frozen = found.get_frozen_credentials() if found else None
@@ -68,6 +71,14 @@ def resolve(environ: Mapping[str, str]) -> Credentials:
         Secret(frozen.token) if frozen.token else None,
         expires if isinstance(expires, datetime) else None,
     )
+
+
+def _when(text: str) -> datetime | None:
+    try:
+        told = datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    return told if told.tzinfo else told.replace(tzinfo=UTC)
 
 
 def endings(credentials: Credentials, now: datetime) -> str:

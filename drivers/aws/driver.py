@@ -238,7 +238,8 @@ class AwsDriver:
 
     def _chosen(self, accepted: Accepted, placement: Placement, prices: Mapping[str, float | None]) -> Choice:
         user = accepted.ssh.user if accepted.ssh else "root"
-        notes = []
+        ending = endings(self._identity()[0], self._around.now())
+        notes = [f"the AWS credentials may end before the run does: {ending}"] if ending else []
         if accepted.expires_at:
             notes.append(
                 "at the deadline a timer in each machine powers it off and EC2 terminates it; "

@@ -1,6 +1,7 @@
 """A simulated AWS: moto's server in this process, its instances real hosts where a test asks for them.
 
-`refusals` are scripted: {zone, type, spot, code, action}; a rule without a key holds for every value of it.
+`refusals` are scripted: {zone, type, spot, code, action}; a rule without a key holds for every value of it. While
+`lingers()` is true, machines that were ended are on their way out.
 """
 
 import base64
@@ -43,6 +44,16 @@ class Clock:
         return sum(self.pauses)
 
 
+class Lingering:
+    """Terminated, or still on its way there while the cloud says so; moto cannot set it any more."""
+
+    def __init__(self, cloud):
+        self._cloud = cloud
+
+    name = property(lambda self: "shutting-down" if self._cloud.lingers() else "terminated", lambda *_: None)
+    code = property(lambda self: 32 if self._cloud.lingers() else 48, lambda *_: None)
+
+
 class Cloud:
     """One test's account. `hosts` (a RealHosts) makes every instance a real host."""
 
@@ -52,6 +63,7 @@ class Cloud:
         self.folder = folder
         self.hosts = hosts
         self.refusals = []
+        self.lingers = lambda: False
         self.addresses = {}
         self.running = {}
         self.calls = []
@@ -177,6 +189,7 @@ def hooked(cloud):
 
     def end(self):
         before = terminate(self)
+        self._state = Lingering(cloud)
         if self.id in cloud.addresses:
             cloud.hosts.end(self.id)
             del cloud.addresses[self.id]

@@ -6,6 +6,7 @@ The tests' own calls (`HANDS`) pass it unseen.
 import io
 import json
 import re
+import socket
 import threading
 import xml.etree.ElementTree as ET
 from dataclasses import dataclass, field
@@ -112,6 +113,7 @@ class Gate:
         if rule and rule.then:
             rule.then()
         if rule and rule.drop:
+            environ["werkzeug.socket"].shutdown(socket.SHUT_RDWR)
             raise ConnectionResetError
         if code:
             answer = (f"{rule.status if rule else 403} Refused", [("Content-Type", "text/xml")], _error(call, code))

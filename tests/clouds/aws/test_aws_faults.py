@@ -1,0 +1,91 @@
+"""What the driver promises when the API misbehaves, on a simulated account: no engine, no hosts."""
+
+import time
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from drivers.aws.api import BUSY_SECONDS, LONGEST_PAUSE
+from provisioner.errors import ProviderError
+from provisioner.model.ids import ClusterId
+from tests.clouds.aws.cloud import KEY, SECRET, Clock
+from tests.clouds.aws.made import make_machine, make_network
+from tests.clouds.aws.requests import CID, accepted
+
+pytestmark = pytest.mark.clouds
+
+
+@pytest.mark.parametrize("action", ["GetCallerIdentity", "TerminateInstances"])
+def test_throttling_of_a_minute_is_ridden_out_at_random(cloud, action):
+    subnet, _ = make_network(cloud)
+    make_machine(cloud, subnet, "m1")
+    clock = Clock()
+    rule = cloud.gate.fault(action, "RequestLimitExceeded", status=503, where=lambda _: clock.monotonic() < 60)
+    assert cloud.driver(clock=clock).sweep(ClusterId(CID))
+    assert cloud.standing() == []
+    assert 60 <= clock.monotonic() < BUSY_SECONDS
+    assert len(set(clock.pauses)) == len(clock.pauses), "at random"
+    assert max(clock.pauses) <= LONGEST_PAUSE
+    assert rule.hits <= 40, "it backs off"
+
+
+def test_throttling_that_never_ends_does(cloud):
+    clock = Clock()
+    cloud.gate.fault("DescribeTags", "RequestLimitExceeded", status=503)
+    with pytest.raises(ProviderError, match="RequestLimitExceeded"):
+        cloud.driver(clock=clock).leftovers(ClusterId(CID))
+    assert clock.monotonic() <= 2 * BUSY_SECONDS, "regions are looked at side by side"
+
+
+def test_an_api_that_does_not_answer_is_given_up_without_its_address(cloud):
+    cloud.gate.fault("", drop=True)
+    begun = time.monotonic()
+    with pytest.raises(ProviderError, match="cannot be reached") as caught:
+        cloud.driver().find(None)
+    assert time.monotonic() - begun < 60
+    told = f"{caught.value.message} {caught.value.hint} {caught.value.evidence}"
+    assert not [word for word in ("127.0.0.1", "http:", KEY, SECRET, "Signature") if word in told], told
+
+
+def test_a_machine_that_is_long_in_going_is_waited_for(cloud):
+    subnet, _ = make_network(cloud)
+    machine = make_machine(cloud, subnet, "m1")
+    clock = Clock()
+    cloud.lingers = lambda: clock.monotonic() < 30
+    in_use = ("DeleteSecurityGroup", "DeleteSubnet", "DeleteVpc")
+    for action in in_use:
+        cloud.gate.fault(action, "DependencyViolation", where=lambda _: cloud.lingers())
+    assert any(machine in line for line in cloud.driver(clock=clock).sweep(ClusterId(CID)))
+    assert clock.monotonic() >= 30
+    assert cloud.standing() == []
+
+
+def test_what_is_refused_for_good_stays_and_is_named_and_the_rest_goes(cloud):
+    subnet, _ = make_network(cloud)
+    kept = make_machine(cloud, subnet, "m1")
+    gone = make_machine(cloud, subnet, "n1")
+    cloud.gate.fault("TerminateInstances", "OperationNotPermitted", where=lambda c: kept in str(c.params))
+    for action in ("DeleteSubnet", "DeleteVpc"):
+        cloud.gate.fault(action, "DependencyViolation")
+    driver = cloud.driver(clock=Clock())
+    with pytest.raises(ProviderError):
+        driver.sweep(ClusterId(CID))
+    left = " ".join(driver.leftovers(ClusterId(CID)))
+    assert kept in left
+    assert subnet in left
+    assert gone not in left
+    cloud.gate.faults.clear()
+    assert driver.sweep(ClusterId(CID))
+    assert driver.leftovers(ClusterId(CID)) == ()
+
+
+def test_a_token_that_ends_before_the_run_would_is_said_before_anything_is_made(cloud):
+    soon = datetime.now(UTC) + timedelta(minutes=12)
+    driver = cloud.driver(AWS_SESSION_TOKEN="token-canary", AWS_CREDENTIAL_EXPIRATION=soon.isoformat())
+    assert any("they end in 1" in c.detail for c in driver.check() if c.name == "aws credentials")
+    notes = driver.choose(accepted(cloud.image()), None, standing=frozenset()).notes
+    assert any("may end before the run does: they end in 1" in note for note in notes)
+    later = (soon + timedelta(hours=9)).isoformat()
+    calm = cloud.driver(AWS_SESSION_TOKEN="token-canary", AWS_CREDENTIAL_EXPIRATION=later)
+    assert calm.choose(accepted(cloud.image()), None, standing=frozenset()).notes == ()
+    assert cloud.gate.mutations() == []
