@@ -209,8 +209,16 @@ async def preflight(draft: Draft, ready: Ready) -> None:
     await stage2.preflight(ready.hosts, ready.facts, context, envs)
 
 
+async def keep(draft: Draft) -> None:
+    """Of a run that has nothing to do: masters that an older version set up get their record. No call where all have it."""
+    if draft.inputs.keys is not None:
+        context = replace(draft.context, facts=draft.inputs.facts)
+        await stage2.keep(draft.hosts, context, draft.wish.accepted, draft.inputs.keys)
+
+
 async def apply(draft: Draft, ready: Ready, plan: ApplyPlan) -> ApplyReport:
-    """Stage 2: do the plan."""
+    """Stage 2: have the masters keep what was accepted, then do the plan."""
+    await stage2.keep(ready.hosts, replace(draft.context, facts=ready.facts), draft.wish.accepted, ready.keys)
     return await stage2.apply(plan, ready.hosts, replace(draft.context, facts=ready.facts))
 
 

@@ -44,6 +44,7 @@ async def up(world: World, args: UpArgs, files: Clusterfile, choice: UpChoice, c
         async with await make_draft(world, wish, choice, acting=True) as draft:
             hops.guard(draft, choice)
             if not draft.plan.changes and not draft.plan.apply.changes:
+                await hops.keep(draft)
                 seen = hops.seen_health(draft)
                 return hops.to_report(world, draft, draft.hosts.inventory, seen, begun)
             if draft.plan.changes:

@@ -12,6 +12,7 @@ from provisioner.apply.env import EnvItems, derived_env, peers_of, script_env, u
 from provisioner.apply.env import Phase as Why
 from provisioner.apply.execute import run_plan
 from provisioner.apply.facts import Reading, read_all, read_look
+from provisioner.apply.keep import keep_record
 from provisioner.apply.perform import Performer
 from provisioner.apply.settle import settle_runs
 from provisioner.apply.undo import Remains, look_remains, undo_host
@@ -20,7 +21,7 @@ from provisioner.errors import InterruptedRunError, SealerError
 from provisioner.events import Phase, PhaseDone, PhaseStarted, Warned
 from provisioner.model.accepted import Accepted
 from provisioner.model.facts import FactMap, HostFacts, Unreadable
-from provisioner.model.hosts import Inventory, WantedHost, is_master
+from provisioner.model.hosts import ClusterKeys, Inventory, WantedHost, is_master
 from provisioner.model.ids import CLUSTER_SCOPE, ClusterId, ClusterName, HostName, StepId, step_id
 from provisioner.model.paths import HostPaths
 from provisioner.model.plan import ApplyPlan
@@ -94,6 +95,14 @@ async def settle(hosts: HostSet, facts: FactMap, reading: Reading, context: RunC
     Needs the cluster's lock. Raises DeadlineError (11) when such a step does not end.
     """
     return await settle_runs(hosts, facts, reading, context)
+
+
+async def keep(hosts: HostSet, context: RunContext, accepted: Accepted, keys: ClusterKeys) -> None:
+    """Have the masters keep what was accepted, so that the cluster can be adopted where its state is lost.
+
+    `context.facts` say who keeps it already. Never raises for a host: what fails is a warning.
+    """
+    await keep_record(hosts, context, accepted, keys)
 
 
 async def preflight(hosts: HostSet, facts: FactMap, context: RunContext, envs: Envs) -> None:

@@ -19,6 +19,7 @@ class ClusterProgram:
     accepted: Accepted
     marks: Marks
     adopt: Mapping[str, str] = field(default_factory=dict)
+    keys: Mapping[str, str] | None = field(default=None, repr=False)
 
     def __call__(self, sink: OutputSink) -> None:
         """Declare everything; give the sink `keys` once and `host` per host, each only when known.
@@ -29,7 +30,7 @@ class ClusterProgram:
 
         from pulumi_sealer import Intent
 
-        intent = Intent("intent", cid=self.marks.cid, request=self.accepted.to_json())
+        intent = Intent("intent", cid=self.marks.cid, request=self.accepted.to_json(), keys=self.keys)
         pulumi.Output.all(loginPrivate=intent.login_private, loginPublic=intent.login_public, hmac=intent.hmac).apply(
             lambda keys: sink("keys", keys)
         )
@@ -43,3 +44,16 @@ def build_program(
 ) -> Program:
     """The program of one cluster in one run; `adopt` as in `Driver.declare`."""
     return ClusterProgram(driver, spec, accepted, marks, adopt or {})
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """A cluster that stands and is taken over: `adopt` as in `Driver.declare`, and its keys, as Intent takes them."""
+
+    adopt: Mapping[str, str]
+    keys: Mapping[str, str] = field(repr=False)
+
+
+def build_adoption(driver: Driver, spec: object, accepted: Accepted, marks: Marks, standing: Standing) -> Program:
+    """The program that takes over what stands. What it makes anew touches no machine."""
+    return ClusterProgram(driver, spec, accepted, marks, standing.adopt, standing.keys)

@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import cast
 
-from drivers.local import look, sweep
+from drivers.local import adopting, look, sweep
 from drivers.local.checks import check_machine, check_room
 from drivers.local.defaults import default_paths
 from drivers.local.names import LocalPaths
 from drivers.local.spec import LocalSpec, parse_local
 from drivers.nocloud import NoCloud
 from provisioner.model.accepted import Accepted
-from provisioner.model.driver import Check, FoundCluster, Marks, OutputSink
-from provisioner.model.ids import ClusterId, ClusterName
+from provisioner.model.driver import Check, FoundCluster, Login, Marks, OutputSink
+from provisioner.model.ids import ClusterId, ClusterName, HostName
 
 
 class LocalDriver(NoCloud):
@@ -52,6 +52,14 @@ class LocalDriver(NoCloud):
     def find(self, name: ClusterName | None) -> tuple[FoundCluster, ...]:
         """Clusters on this machine by records, cgroups and links."""
         return look.find_clusters(name, self._paths)
+
+    def kept(self, cid: ClusterId) -> Mapping[HostName, bytes]:
+        """What each host keeps of its cluster, read from its disk."""
+        return adopting.kept_records(cid, self._paths)
+
+    def admit(self, cid: ClusterId) -> Login:
+        """A new login key on every host of the cluster."""
+        return adopting.admit(cid, self._paths)
 
     def leftovers(self, cid: ClusterId) -> tuple[str, ...]:
         """What is there of a cluster: processes, namespaces, links, routes, mounts, loop devices, cgroups, folders."""

@@ -130,6 +130,7 @@ def _to_facts(
         open_runs=tuple(parse_open_run(line) for line in text["open_runs"].splitlines()),
         ledger=ledger,
         outputs=decode_outputs(reply["outputs"]),
+        kept=text.get("kept", "")[:64],
     )
 
 

@@ -38,12 +38,14 @@ _LAY = ("base", "ledger", "rootfs", "main")
 _RUN = ("base", "ledger", "scripts", "wrapper", "main")
 _UNDO = ("base", "read", "undo", "main")
 _RECORD = ("base", "ledger", "record", "main")
+_KEEP = ("base", "keep", "main")
 PARTS: Mapping[str, tuple[str, ...]] = {
     **dict.fromkeys(("read", "health", "probe"), _LOOK),
     **dict.fromkeys(("switch", "lay"), _LAY),
     "put": ("base", "ledger", "files", "main"),
     **dict.fromkeys(("run", "wait"), _RUN),
     **dict.fromkeys(("record", "outputs"), _RECORD),
+    **dict.fromkeys(("keep", "kept"), _KEEP),
     **dict.fromkeys(("remains", "erase"), _UNDO),
 }
 """The parts of the host side that each verb needs: on a slow link every kilobyte of every call counts."""

@@ -6,11 +6,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from provisioner.model.accepted import Accepted
 from provisioner.model.ids import ClusterId, ClusterName, HostName, RunId
 from provisioner.model.networks import NetworkPlan, Networks, NetworkWish, SharedNetwork, Tell
+from provisioner.model.secret import Secret
 
 OutputSink = Callable[[str, object], None]
 """Called by a running program with `keys` (login_private, login_public, hmac) and `host` (one InventoryHost as a dict),
@@ -203,7 +204,9 @@ class Driver(Protocol):
         """Declare the resources (inside a Pulumi program); returns one pulumi.Output per host for export.
 
         Every resource depends on `intent` and takes from it only what never changes. `adopt` (host → provider id) names
-        machines that stand but are not in the state: they are imported, not made.
+        machines that stand but are not in the state: they are imported, not made. Where a whole cluster is taken over it
+        names its other resources too, by their logical names (`network` → id), and the host key that each machine shows
+        (`<host>-identity` → public key).
         """
 
     def find(self, name: ClusterName | None) -> tuple[FoundCluster, ...]:
@@ -232,6 +235,25 @@ class Driver(Protocol):
 
     def remove_network(self, network: SharedNetwork, tell: Tell) -> tuple[str, ...]:
         """Remove a network's own parts, in the order of dependency; what is refused is answered, one line each."""
+
+
+@dataclass(frozen=True, slots=True)
+class Login:
+    """A login key: the private half in OpenSSH's file format, the public half as a line of authorized_keys."""
+
+    private: Secret
+    public: str
+
+
+@runtime_checkable
+class OnDisks(Protocol):
+    """A driver whose hosts' disks lie on this machine: their clusters are adopted from there."""
+
+    def kept(self, cid: ClusterId) -> Mapping[HostName, bytes]:
+        """What each host that has its disk keeps of the cluster (see `model/kept.py`), empty where it keeps nothing."""
+
+    def admit(self, cid: ClusterId) -> Login:
+        """Make a new login key and have every host take it in the place of the lost one."""
 
 
 DriverRegistry = Mapping[str, Callable[[Surroundings], Driver]]

@@ -33,6 +33,7 @@ class HostFacts:
 
     `current` is the digest that `rootfs` points to. `other_cids` are other clusters that left state here;
     `name_taken` is True where `<dataRoot>/<name>` exists without our state.
+    `kept` is the sha256 of the record that it keeps of the cluster (`model/kept.py`), "" without one.
     `health` is None where there is no health.sh or nothing was started yet. `outputs` may hold secrets.
     """
 
@@ -52,6 +53,7 @@ class HostFacts:
     open_runs: tuple[OpenRun, ...]
     ledger: Ledger
     outputs: str = field(default="", repr=False)
+    kept: str = ""
 
 
 @dataclass(frozen=True, slots=True)

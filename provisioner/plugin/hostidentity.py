@@ -45,6 +45,7 @@ class HostIdentityKind:
         "region": Field(problems.text, compared=False),
         "waitSeconds": Field(problems.seconds, compared=False),
         "jump": Field(problems.jump, required=False),
+        "presented": Field(problems.any_public_key, required=False, compared=False),
     }
 
     def __init__(self, establish: Establish, diagnose: Diagnose) -> None:
@@ -101,6 +102,7 @@ def newcomer_of(news: Properties) -> Newcomer:
         text_of(news, "lastingPublic"),
         Secret(text_of(news, "lastingPrivate")),
         Secret(text_of(news, "loginPrivate")),
+        text_of(news, "presented") if news.get("presented") is not None else "",
     )
 
 
@@ -116,4 +118,5 @@ def _jump(news: Properties) -> Jump | None:
 def _outputs(news: Properties) -> Properties:
     ssh: Property = {"host": news.get("sshHost"), "port": news.get("sshPort"), "user": news.get("sshUser")}
     private: Properties = {key: SecretValue(strip(news.get(key))) for key in PRIVATE}
-    return {**news, **private, "jump": news.get("jump"), "hostKeys": [news.get("lastingPublic")], "ssh": ssh}
+    kept = {key: value for key, value in news.items() if key != "presented"}
+    return {**kept, **private, "jump": news.get("jump"), "hostKeys": [news.get("lastingPublic")], "ssh": ssh}

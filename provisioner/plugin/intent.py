@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, ClassVar
 from provisioner.plugin import problems
 from provisioner.plugin.keys import Keys, make_keys
 from provisioner.plugin.kinds import Change, Field, Fields, Old, diff_fields
-from provisioner.plugin.values import UNKNOWN, SecretValue, text_of
+from provisioner.plugin.values import UNKNOWN, SecretValue, strip, text_of
 
 if TYPE_CHECKING:
-    from provisioner.plugin.values import Properties
+    from provisioner.plugin.values import Properties, Property
 
 INTENT_VERSION = 1
 MADE = ("loginPublic", "loginPrivate", "hmac")
@@ -30,6 +30,7 @@ class IntentKind:
         "cid": Field(problems.cid),
         "request": Field(problems.mapping),
         "secrets": Field(problems.mapping, required=False),
+        "keys": Field(problems.mapping, required=False, compared=False),  # said once, where a cluster is adopted
     }
 
     def __init__(self, keys: Callable[[str], Keys] = make_keys) -> None:
@@ -40,13 +41,14 @@ class IntentKind:
         return Change(diff_fields(self.fields, old.inputs, news).changed)
 
     def create(self, news: Properties, *, preview: bool) -> tuple[str, Properties]:
-        """Make the keys."""
+        """Make the keys; those of a cluster that stands already are given, and taken."""
+        request = _without_keys(news)
         if preview:
-            return "", {**news, **_unknown()}
+            return "", {**request, **_unknown()}
         cid = text_of(news, "cid")
-        keys = self._keys(cid)
+        keys = _given(self._keys(cid), strip(news.get("keys")))
         return cid, {
-            **news,
+            **request,
             "loginPublic": keys.login_public,
             "loginPrivate": SecretValue(keys.login_private),
             "hmac": SecretValue(keys.hmac),
@@ -58,10 +60,25 @@ class IntentKind:
 
     def update(self, old: Old, news: Properties, *, preview: bool) -> Properties:  # noqa: ARG002 - equal in both
         """The new request, the old keys."""
-        return {**news, **{key: old.outputs.get(key) for key in MADE}}
+        return {**_without_keys(news), **{key: old.outputs.get(key) for key in MADE}}
 
     def delete(self, old: Old) -> None:
         """Nothing lies anywhere."""
+
+
+def _without_keys(news: Properties) -> Properties:
+    return {key: value for key, value in news.items() if key != "keys"}
+
+
+def _given(made: Keys, raw: Property) -> Keys:
+    """The keys that are given, and made ones for the rest; a login key comes as a pair or not at all."""
+    known = {key: value for key, value in raw.items() if isinstance(value, str)} if isinstance(raw, dict) else {}
+    login = known if {"loginPublic", "loginPrivate"} <= known.keys() else {}
+    return Keys(
+        login_public=str(login.get("loginPublic", made.login_public)),
+        login_private=str(login.get("loginPrivate", made.login_private)),
+        hmac=str(known.get("hmac", made.hmac)),
+    )
 
 
 def _unknown() -> Properties:

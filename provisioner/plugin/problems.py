@@ -58,6 +58,14 @@ def public_key(value: Property) -> str | None:
     return None if good else "must be one line of an OpenSSH public key (ssh-ed25519 AAAA…)"
 
 
+def any_public_key(value: Property) -> str | None:
+    """An OpenSSH public key of any type, one line."""
+    good = (
+        isinstance(value, str) and value.startswith(("ssh-", "ecdsa-")) and len(value.split()) > 1 and "\n" not in value
+    )
+    return None if good else "must be one line of an OpenSSH public key"
+
+
 def cidr(value: Property) -> str | None:
     """A private IPv4 network of a size that the local driver serves."""
     if not isinstance(value, str):

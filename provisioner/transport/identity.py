@@ -24,7 +24,8 @@ LONGEST_PAUSE = 5.0
 COMPLAINT = 300
 """Characters of what the host says that an error shows."""
 
-# `sh -c SWAP sh LENGTH BOOTSTRAP_PUBLIC LASTING_PUBLIC`, the lasting private key as standard input.
+# `sh -c SWAP sh LENGTH BOOTSTRAP_PUBLIC LASTING_PUBLIC`, the lasting private key as standard input. An empty
+# BOOTSTRAP_PUBLIC leaves the note of what user-data brought as it is.
 _SWAP = (
     """\
 set -eu
@@ -39,8 +40,10 @@ if [ "$(wc -c <"$key.sealer")" -ne "$1" ]; then
   echo 'the key came only in part' >&2
   exit 74
 fi
-echo "$2" | lay "$R@REPLACED@"
-mv -f "$R@REPLACED@.sealer" "$R@REPLACED@"
+if [ -n "$2" ]; then
+  echo "$2" | lay "$R@REPLACED@"
+  mv -f "$R@REPLACED@.sealer" "$R@REPLACED@"
+fi
 mv -f "$key.sealer" "$key"
 echo "$3" | lay "$key.pub"
 chmod 644 "$key.pub.sealer"
@@ -57,7 +60,8 @@ sync
 # The public half gets its name last of all, so it says that the private one was replaced.
 _CHECK = """\
 key=${SEALER_ROOT-}@KEY@
-[ "$(cat "${SEALER_ROOT-}@REPLACED@")" = "$1" ] && [ "$(cat "$key.pub")" = "$2" ] || exit 1
+[ -z "$1" ] || [ "$(cat "${SEALER_ROOT-}@REPLACED@")" = "$1" ] || exit 1
+[ "$(cat "$key.pub")" = "$2" ] || exit 1
 for file in "${SEALER_ROOT-}"/etc/ssh/ssh_host_*; do
   case $file in "$key" | "$key.pub") ;; *) exit 1 ;; esac
 done
@@ -73,6 +77,13 @@ class Newcomer:
     lasting_public: str
     lasting_private: Secret
     login_private: Secret
+    presented: str = ""
+    """The key that it shows until then, where it was not just made but stands already: accepted in place of the bootstrap."""
+
+    @property
+    def bootstrap(self) -> str:
+        """The bootstrap key of its user-data, "" where nobody knows that any more."""
+        return "" if self.presented else self.bootstrap_public
 
 
 Stopping = Callable[[], bool]
@@ -107,7 +118,7 @@ async def establish(new: Newcomer, connect: Connect, clock: Clock, *, wait: floa
 
 async def _try_once(new: Newcomer, connect: Connect, progress: _Progress) -> bool:
     """True once the machine shows the lasting key on a fresh connection and holds no other."""
-    pinned = replace(new.machine, host_keys=(new.bootstrap_public, new.lasting_public))
+    pinned = replace(new.machine, host_keys=(new.presented or new.bootstrap_public, new.lasting_public))
     try:
         link = await connect(pinned, ClusterKeys(new.login_private, "", Secret("")))
         try:
@@ -125,13 +136,13 @@ async def _try_once(new: Newcomer, connect: Connect, progress: _Progress) -> boo
 
 
 async def _holds_it_alone(new: Newcomer, link: Connection) -> bool:
-    words = ("sh", "-c", _CHECK, "sh", _bare(new.bootstrap_public), _bare(new.lasting_public))
+    words = ("sh", "-c", _CHECK, "sh", _bare(new.bootstrap), _bare(new.lasting_public))
     return (await link.run(words, timeout=SWAP_SECONDS)).ok
 
 
 async def _swap(new: Newcomer, link: Connection) -> CommandResult:
     key = new.lasting_private.reveal().encode()
-    words = ("sh", "-c", _SWAP, "sh", str(len(key)), _bare(new.bootstrap_public), _bare(new.lasting_public))
+    words = ("sh", "-c", _SWAP, "sh", str(len(key)), _bare(new.bootstrap), _bare(new.lasting_public))
     return await link.run(words, stdin=key, timeout=SWAP_SECONDS)
 
 

@@ -95,6 +95,7 @@ class _IdentityArgs:
     region: pulumi.Input[str] = pulumi.property("region")
     wait_seconds: pulumi.Input[int] = pulumi.property("waitSeconds")
     jump: pulumi.Input[Mapping[str, Any]] | None = pulumi.property("jump")
+    presented: pulumi.Input[str] | None = pulumi.property("presented")
 
 
 class HostIdentity(pulumi.CustomResource):
@@ -105,7 +106,8 @@ class HostIdentity(pulumi.CustomResource):
 
     `address` is what the cluster uses, `ssh_*` is where we connect, through `jump` ({host, port, user, hostKeys}) where
     there is one. `provider` and `region` say whom to ask for the cause when the machine does not come up within
-    `wait_seconds`. `running` False says that the machine is stopped.
+    `wait_seconds`. `running` False says that the machine is stopped. `presented` is the key that a machine shows which
+    stands already and is taken over: at its creation that one is accepted in place of the bootstrap key.
     """
 
     def __init__(
@@ -128,6 +130,7 @@ class HostIdentity(pulumi.CustomResource):
         provider: pulumi.Input[str],
         region: pulumi.Input[str],
         jump: pulumi.Input[Mapping[str, Any]] | None = None,
+        presented: pulumi.Input[str] | None = None,
         wait_seconds: pulumi.Input[int] = WAIT_SECONDS,
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:

@@ -18,6 +18,7 @@ class _IntentArgs:
     cid: pulumi.Input[str] = pulumi.property("cid")
     request: pulumi.Input[Mapping[str, Any]] = pulumi.property("request")
     secrets: pulumi.Input[Mapping[str, Any]] = pulumi.property("secrets")
+    keys: pulumi.Input[Mapping[str, str]] | None = pulumi.property("keys")
 
 
 class Intent(pulumi.CustomResource):
@@ -34,15 +35,22 @@ class Intent(pulumi.CustomResource):
         cid: pulumi.Input[str],
         request: pulumi.Input[Mapping[str, Any]],
         secrets: pulumi.Input[Mapping[str, Any]] | None = None,
+        keys: pulumi.Input[Mapping[str, str]] | None = None,
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
-        """Declare it; `secrets` holds literal secrets of the request and is kept encrypted."""
+        """Declare it; `secrets` holds literal secrets of the request and is kept encrypted.
+
+        `keys` ({hmac, loginPublic, loginPrivate}) are those of a cluster that stands already; they are read at its
+        creation alone, kept encrypted, and what is missing of them is made.
+        """
         values = {
             "schema_version": SCHEMA_VERSION,
             "cid": cid,
             "request": request,
             "secrets": {} if secrets is None else pulumi.Output.secret(secrets),
         }
+        if keys is not None:
+            values["keys"] = pulumi.Output.secret(keys)
         props = arguments(_IntentArgs, values, ("login_public", "login_private", "hmac"))
         options = package_options(opts, ["login_private", "hmac", "secrets"])
         super().__init__("sealer:index:Intent", resource_name, props, options)

@@ -13,6 +13,7 @@ ROOMS = ("provisioner", "stacks", "drivers", "sdk")
 
 MAY_REVEAL = {
     "provisioner/model/secret.py": "the type itself",
+    "provisioner/model/kept.py": "the key of the ledgers, on its way to the masters' stdin",
     "provisioner/model/ledger.py": "the HMAC key of a cluster's ledgers",
     "provisioner/access.py": "the 0600 identity file that the system's ssh reads",
     "provisioner/apply/clusterplan.py": "what a CMD depends on, before it is signed",

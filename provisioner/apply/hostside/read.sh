@@ -54,6 +54,11 @@ open_runs() {
   set -f
 }
 
+# Only a digest: the record itself holds the key of the ledgers.
+kept_sum() {
+  [ -f "$state/cluster.json" ] && sum=$(sha256sum <"$state/cluster.json") && printf '%s' "${sum%% *}"
+}
+
 size_of() {
   if [ -f "$1" ]; then echo "$(($(wc -c <"$1")))"; else echo 0; fi
 }
@@ -78,6 +83,7 @@ verb_read() {
   emit laid "$(laid)"
   emit current "$(readlink "$rootfs" 2>/dev/null)"
   emit open_runs "$(open_runs)"
+  emit kept "$(kept_sum)"
   emit ledger_size "$(size_of "$ledger")"
   emit_file ledger "$ledger" "$LEDGER_LIMIT"
   emit_file outputs "$state/outputs" "$OUTPUT_LIMIT"
