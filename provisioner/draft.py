@@ -195,7 +195,7 @@ async def make_draft(world: World, wish: Wish, choice: UpChoice, *, acting: bool
 
     `acting` (with the run lock held): what an earlier run left running on the hosts is waited for and recorded first.
     """
-    driver = world.driver(wish.accepted.provider)
+    driver = world.driver(wish.accepted.provider, wish.accepted.endpoints)
     wish, chosen = await _placed(world, wish, driver, choice.max_price)
     spec = driver.parse_spec(wish.accepted)
     await asyncio.to_thread(check_machine, driver, spec, standing=is_standing(wish))

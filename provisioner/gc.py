@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable
+import contextlib
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from provisioner import hops
 from provisioner.errors import AccessError, InterruptedRunError, PreconditionError, SealerError, UsageError
 from provisioner.events import Phase, PhaseDone, PhaseStarted, Warned
-from provisioner.model.driver import Survey
+from provisioner.model.driver import FoundResource, Survey
+from provisioner.model.endpoints import with_endpoints
 from provisioner.model.grammar import BOUGHT
 from provisioner.model.ids import ClusterId, ClusterName, name_of
 from provisioner.model.leftovers import NOBODY, Fate, Leftover, Named, judge
@@ -39,6 +41,7 @@ class GcReport:
     """False for a dry run."""
 
 
+Endpoints = Mapping[str, str]
 ConfirmGc = Callable[[tuple[Leftover, ...]], bool]
 """Shows what will go and asks; False is a "no"."""
 
@@ -83,17 +86,16 @@ async def look(world: World, choice: GcChoice) -> tuple[tuple[Leftover, ...], tu
     world.events(PhaseStarted(Phase.LOOK))
     begun = world.clock.monotonic()
     for provider in [named] if named else list(world.drivers):
-        try:
-            survey = await _survey(world, provider, choice.regions)
-        except SealerError as error:
-            if named:
-                raise
-            dark.append((provider, error.message))
-            blind.append(error.message)
-            continue
-        seen.add(provider)
-        found += _spare(world, judge(provider, survey.resources, world.clock.now(), choice.named))
-        dark += [(f"{provider} {region}", reason) for region, reason in survey.not_looked_at]
+        surveys, failed = await _surveys(world, provider, choice.regions)
+        if failed and named and not surveys:
+            raise failed[0]
+        dark += [(provider, error.message) for error in failed]
+        blind += [error.message for error in failed]
+        seen |= {provider} if surveys else set()
+        for endpoints, survey in surveys:
+            judged = judge(provider, survey.resources, world.clock.now(), choice.named)
+            found += _spare(world, [replace(left, endpoints=endpoints) for left in judged])
+            dark += [(f"{provider} {region}", reason) for region, reason in survey.not_looked_at]
     if blind and not seen & set(BOUGHT):  # "nothing found" would be a comfort that nobody has looked for
         raise AccessError(
             "no cloud account could be looked at: " + "; ".join(blind),
@@ -103,8 +105,55 @@ async def look(world: World, choice: GcChoice) -> tuple[tuple[Leftover, ...], tu
     return tuple(found), tuple(dark)
 
 
-async def _survey(world: World, provider: str, regions: tuple[str, ...]) -> Survey:
-    driver = await asyncio.to_thread(world.driver, provider)
+async def _surveys(
+    world: World, provider: str, regions: tuple[str, ...]
+) -> tuple[list[tuple[Endpoints, Survey]], list[SealerError]]:
+    """A survey of the usual place, and of every other that a cluster of this folder is in; and why some could not be had.
+
+    What is found in two places is one thing under two addresses: it is told once.
+    """
+    surveys: list[tuple[Endpoints, Survey]] = []
+    failed: list[SealerError] = []
+    known: set[tuple[object, ...]] = set()
+    for endpoints in _places(world, provider):
+        try:
+            survey = await _survey(world, provider, regions, endpoints)
+        except SealerError as error:
+            failed.append(error)
+            continue
+        new = tuple(r for r in survey.resources if _identity(r) not in known)
+        known |= {_identity(r) for r in new}
+        surveys.append((endpoints, replace(survey, resources=new)))
+    return surveys, failed
+
+
+def _identity(found: FoundResource) -> tuple[object, ...]:
+    return found.cid, found.kind, found.region, found.id
+
+
+def _places(world: World, provider: str) -> list[Endpoints]:
+    """Where the provider's services are: as the variables say it, and as the requests of this folder do."""
+    places: dict[tuple[tuple[str, str], ...], Endpoints] = {}
+    for endpoints in ({}, *_said(world, provider)):
+        meant = with_endpoints(world.settings.environ, provider, endpoints)
+        places.setdefault(tuple(sorted(meant.items())), endpoints)
+    return list(places.values())
+
+
+def _said(world: World, provider: str) -> Iterator[Endpoints]:
+    """A state that does not open must not keep the others from being looked for."""
+    names: tuple[ClusterName, ...] = ()
+    with contextlib.suppress(SealerError):
+        names = tuple(world.engine.names()) if provider in BOUGHT else ()
+    for name in names:
+        with contextlib.suppress(SealerError):
+            stored = world.engine.stored(name)
+            if stored and stored.accepted and stored.accepted.provider == provider:
+                yield stored.accepted.endpoints
+
+
+async def _survey(world: World, provider: str, regions: tuple[str, ...], endpoints: Endpoints) -> Survey:
+    driver = await asyncio.to_thread(world.driver, provider, endpoints)
     return await asyncio.to_thread(driver.survey, regions)
 
 
@@ -156,7 +205,7 @@ async def _remove_one(
         if why := await _spared_since(world, leftover, named):
             world.events(Warned(f"{cid} stays: {why}"))
             return (), ()
-        driver = world.driver(leftover.provider)
+        driver = world.driver(leftover.provider, leftover.endpoints)
         world.events(PhaseStarted(Phase.REMOVE))
         gone = await asyncio.to_thread(driver.sweep, cid)
         left = await asyncio.to_thread(driver.leftovers, cid)
@@ -169,7 +218,7 @@ async def _remove_one(
 async def _spared_since(world: World, leftover: Leftover, named: Named) -> str:
     """Why it may not go any more: a person may have read for an hour, and its deadline been moved meanwhile."""
     regions = tuple(sorted({r.region for r in leftover.resources}))
-    survey = await _survey(world, leftover.provider, regions)
+    survey = await _survey(world, leftover.provider, regions, leftover.endpoints)
     found = judge(leftover.provider, survey.resources, world.clock.now(), named)
     return next((now.why for now in _spare(world, found) if now.cid == leftover.cid and not now.goes), "")
 

@@ -143,7 +143,7 @@ async def demand_account(world: World, target: Target) -> None:
     """
     if target.accepted is None or not target.accepted.placement:
         return
-    driver = world.driver(target.plan.provider)
+    driver = world.driver(target.plan.provider, target.accepted.endpoints)
     spec = driver.parse_spec(target.accepted)
     await asyncio.to_thread(check_machine, driver, spec, standing=True)
 
@@ -236,7 +236,7 @@ def _driver_of(world: World, target: Target) -> Driver:
 
     Without a request it looks wherever the account may.
     """
-    driver = world.driver(target.plan.provider)
+    driver = world.driver(target.plan.provider, target.accepted.endpoints if target.accepted else None)
     if target.accepted is not None:
         with contextlib.suppress(SealerError):  # half made: its region is known even so, where one was named
             driver.parse_spec(target.accepted)

@@ -99,7 +99,7 @@ async def _change(
 
 async def _apply(world: World, wanted: Accepted, cid: ClusterId) -> None:
     """Have the engine update tags and release times; anything more than that is `up`'s."""
-    driver = await asyncio.to_thread(world.driver, wanted.provider)
+    driver = await asyncio.to_thread(world.driver, wanted.provider, wanted.endpoints)
     spec = driver.parse_spec(wanted)
     await asyncio.to_thread(check_machine, driver, spec, standing=True)
     needs = await asyncio.to_thread(driver.needs)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from provisioner.events import Events
 from provisioner.infra.engine import Engine
 from provisioner.model.clock import Clock
 from provisioner.model.driver import Driver, DriverRegistry, Surroundings
+from provisioner.model.endpoints import with_endpoints
 from provisioner.model.ids import ClusterId, ClusterName, RandomBytes, StepId
 from provisioner.model.images import ImageSource
 from provisioner.model.plan import Plan
@@ -18,9 +19,12 @@ from provisioner.stop import Stop
 from provisioner.transport.connection import Connect
 
 
-def surroundings_of(settings: Settings, clock: Clock) -> Surroundings:
-    """What drivers may know of this process."""
-    return Surroundings(settings.environ, settings.cache_dir, clock.now)
+def surroundings_of(
+    settings: Settings, clock: Clock, provider: str = "", endpoints: Mapping[str, str] | None = None
+) -> Surroundings:
+    """What drivers may know of this process; `endpoints` of a request stand in for variables that the user did not set."""
+    environ = with_endpoints(settings.environ, provider, endpoints or {})
+    return Surroundings(environ, settings.cache_dir, clock.now)
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,9 +41,9 @@ class World:
     drivers: DriverRegistry
     random: RandomBytes
 
-    def driver(self, provider: str) -> Driver:
-        """The driver of a provider that resolution has already accepted."""
-        return self.drivers[provider](surroundings_of(self.settings, self.clock))
+    def driver(self, provider: str, endpoints: Mapping[str, str] | None = None) -> Driver:
+        """The driver of a provider that resolution has already accepted, where the request's endpoints say the cloud is."""
+        return self.drivers[provider](surroundings_of(self.settings, self.clock, provider, endpoints))
 
 
 @dataclass(frozen=True, slots=True)

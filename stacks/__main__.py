@@ -19,6 +19,7 @@ from provisioner.errors import UsageError
 from provisioner.infra.backend import FileStore, backend_of
 from provisioner.infra.statefile import to_state
 from provisioner.model.driver import Marks, Surroundings
+from provisioner.model.endpoints import with_endpoints
 from provisioner.model.engine import StackState
 from provisioner.model.ids import RunId, parse_cluster_name
 from provisioner.settings import Settings, load_settings
@@ -47,11 +48,11 @@ def main() -> None:
         raise UsageError(
             f"{state.cluster} has no accepted request yet", hint=f"sealer-cloud up IMAGE -n {state.cluster}"
         )
-    around = Surroundings(settings.environ, settings.cache_dir, lambda: datetime.now(UTC))
-    driver = load_driver(state.accepted.provider, around)
-    program = build_program(
-        driver, driver.parse_spec(state.accepted), state.accepted, Marks(state.cid, RUN, state.accepted.expires_at)
-    )
+    accepted = state.accepted
+    environ = with_endpoints(settings.environ, accepted.provider, accepted.endpoints)
+    around = Surroundings(environ, settings.cache_dir, lambda: datetime.now(UTC))
+    driver = load_driver(accepted.provider, around)
+    program = build_program(driver, driver.parse_spec(accepted), accepted, Marks(state.cid, RUN, accepted.expires_at))
     program(lambda _kind, _value: None)
 
 

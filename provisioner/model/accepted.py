@@ -15,7 +15,7 @@ from provisioner.model.hosts import WantedHost
 from provisioner.model.ids import HostName
 
 ACCEPTED_VERSION = 1
-_LATER = ("region", "zones", "osImage", "ssh", "ttl", "machines", "placement")
+_LATER = ("region", "zones", "osImage", "ssh", "ttl", "machines", "placement", "endpoints")
 _LATER_IN_POOLS = ("instanceTypes", "spot", "labels", "taints")
 
 
@@ -138,6 +138,8 @@ class Accepted(_Model):
     """Bare metal: one per host, by the host's name."""
     placement: Mapping[str, object] = Field(default_factory=dict)
     """What the driver chose before anything was made (zones, types, images, disks), in its own words: it keeps to it."""
+    endpoints: Mapping[str, str] = Field(default_factory=dict)
+    """Where the cloud's services are, by the provider's words for them; empty: at the usual place."""
 
     @property
     def wanted(self) -> tuple[WantedHost, ...]:

@@ -198,6 +198,7 @@ def _merge_infra(old: InfraDoc, new: InfraDoc) -> InfraDoc:
         ssh=new.ssh.over(old.ssh),
         ttl=new.ttl or old.ttl,
         network={**old.network, **new.network},
+        endpoints={**old.endpoints, **new.endpoints},
         tags={**old.tags, **new.tags},
         protect=new.protect if "protect" in new.said else old.protect,
         said=old.said | new.said,

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from provisioner.model.deadline import duration_of
+from provisioner.model.endpoints import check_endpoint_of
 from provisioner.model.fields import Path, Report, read
 from provisioner.model.grammar import BUILT_PROVIDERS, to_provider
 from provisioner.model.hosts import is_master
@@ -20,7 +21,7 @@ _ROLE_NAMES = ("master", "node")
 _ONLY_MADE = ("count", *SIZES)
 _ONLY_EXIST = ("hostKeys", "knownHostsFile", "ssh")
 _KEY_HINT = "on a path you trust: `ssh-keyscan ADDRESS | ssh-keygen -lf -`, or read it on the machine's console"
-_FIELDS = ("region", "zones", "network", "ssh", "osImage", "ttl", "tags", "protect")
+_FIELDS = ("region", "zones", "network", "ssh", "osImage", "ttl", "tags", "protect", "endpoints")
 
 
 def read_infra(root: Map, report: Report) -> InfraDoc:
@@ -36,6 +37,8 @@ def read_infra(root: Map, report: Report) -> InfraDoc:
     ssh = _read_ssh(root, spec.get("ssh"), report, exist=exist or provider == "baremetal")
     _check_network(root, spec.get("network") or {}, report)
     _check_kinds(root, entries, provider, report)
+    endpoints = {word: text for word, text in (spec.get("endpoints") or {}).items() if text}
+    _check_endpoints(root, endpoints, provider, report)
     pools = () if exist else _read_pools(root, entries, report)
     machines = _read_machines(root, entries, ssh, report) if exist else ()
     return InfraDoc(
@@ -51,6 +54,7 @@ def read_infra(root: Map, report: Report) -> InfraDoc:
         ssh=ssh,
         ttl=duration_of(spec["ttl"]) if spec.get("ttl") else None,
         machines=machines,
+        endpoints=endpoints,
     )
 
 
@@ -88,6 +92,14 @@ def _check_network(root: Map, network: Any, report: Report) -> None:
     if network.get("shared") and others:
         what = f"shared names a network of `network create`, and {others[0]} another one"
         report.problem(find_key(root, (*path, "shared")), (*path, "shared"), what, "keep one of them")
+
+
+def _check_endpoints(root: Map, endpoints: Any, provider: str | None, report: Report) -> None:
+    """Without a provider in the file only their form is checked here; the rest when the provider is known."""
+    for word, text in endpoints.items() if provider else ():
+        path: Path = ("spec", "endpoints", word)
+        if complaint := check_endpoint_of(str(provider), word, text):
+            report.problem(find_key(root, path), path, complaint)
 
 
 def _check_kinds(root: Map, entries: Any, provider: str | None, report: Report) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from provisioner.model.deadline import check_duration
+from provisioner.model.endpoints import WORDS, check_endpoint
 from provisioner.model.fields import Amount, Either, Env, Field, Flag, Free, Items, Number, Record, Text, TextMap
 from provisioner.model.formats import GIB, METADATA, check_tag, check_tag_value, one_of
 from provisioner.model.grammar import MAX_COUNT, MAX_PORT, check_cidr, check_provider, check_role
@@ -208,6 +209,7 @@ INFRA = Record(
                     "region": Field(Text(check_word)),
                     "zones": Field(Items(Text(check_word), unique=True)),
                     "network": Field(_NETWORK),
+                    "endpoints": Field(Record({word: Field(Text(check_endpoint)) for word in WORDS})),
                     "ssh": Field(SSH),
                     "osImage": Field(
                         Record(

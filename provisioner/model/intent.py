@@ -71,6 +71,7 @@ def resolve_request(
         ssh=words.ssh(provider),
         ttl=ttl,
         machines=machines,
+        endpoints=words.endpoints(provider),
         notes=(*_notes(pools), *ttl_notes),
     )
 
@@ -106,6 +107,7 @@ def accept_request(
         ttl=request.ttl,
         machines=request.machines,
         placement=stored.placement if stored else {},
+        endpoints=dict(request.endpoints),
     )
 
 

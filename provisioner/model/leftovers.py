@@ -6,8 +6,8 @@ with none, decides. That no state knows a cluster says nothing: another person's
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
 
@@ -48,6 +48,8 @@ class Leftover:
     resources: tuple[FoundResource, ...]
     fate: Fate
     why: str
+    endpoints: Mapping[str, str] = field(default_factory=dict)
+    """Where the services of that account are, as a request of ours says it; empty: at the usual place."""
 
     @property
     def goes(self) -> bool:

@@ -17,6 +17,7 @@ from provisioner.model.accepted import (
 )
 from provisioner.model.cluster import matches
 from provisioner.model.deadline import CI_TTL, check_expired, is_expired, parse_ttl, show_duration
+from provisioner.model.endpoints import check_endpoint_of
 from provisioner.model.grammar import BOUGHT, DEFAULT_PROVIDER, check_data_root, check_text
 from provisioner.model.hosts import is_master
 from provisioner.model.imageref import parse_reference
@@ -74,6 +75,14 @@ class Words:
             what = f"cluster {self.stored.cluster} is in region {before}, not {said}"
             raise UsageError(what, hint="machines do not move; choose another --name")
         return said or before
+
+    def endpoints(self, provider: str) -> Mapping[str, str]:
+        """Where the cloud's services are. Raises UsageError for a word that this provider does not have."""
+        said = self.infra.endpoints if "endpoints" in self.infra.said or not self.stored else self.stored.endpoints
+        for word, text in said.items():
+            if complaint := check_endpoint_of(provider, word, text):
+                raise UsageError(f"endpoints.{word}: {complaint}", hint="see docs/clusterfile.md for spec.endpoints")
+        return said
 
     def zones(self) -> tuple[str, ...]:
         """Zones in order of preference."""

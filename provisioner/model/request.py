@@ -162,6 +162,8 @@ class InfraDoc:
     """Seconds."""
     machines: tuple[Machine, ...] = ()
     """`spec.hosts` entries with an address (bare metal), in their order; then `pools` is empty."""
+    endpoints: Mapping[str, str] = field(default_factory=dict)
+    """Where the cloud's services are, by the provider's words for them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,5 +203,6 @@ class UpRequest:
     """Seconds from the first create; None: no deadline."""
     machines: tuple[AcceptedMachine, ...] = ()
     """Bare metal: one per host; each has a pool of its own name in `pools`, with its roles and env."""
+    endpoints: Mapping[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     """What a person should read before saying yes, and what stops nothing."""

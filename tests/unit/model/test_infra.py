@@ -133,6 +133,15 @@ def test_machines_that_exist_are_read_with_paths_beside_their_file() -> None:
         ("  network: {ingress: [{port: 1}]}\n", "spec.network.ingress[0]", "from is missing"),
         ("  network: {ingress: [{port: 1, from: operator, protocol: icmp}]}\n", "spec.network.ingress[0].protocol", ""),
         ("  network: {shared: a, vpc: b}\n", "spec.network.shared", "keep one"),
+        ("  endpoints: {ecs: 'https://canary@a.example'}\n", "spec.endpoints.ecs", "user or a password"),
+        ("  endpoints: {ecs: 'a.example:70000'}\n", "spec.endpoints.ecs", "is no endpoint"),
+        ("  endpoints: {ec2: 'https://a.example/?k=canary'}\n", "spec.endpoints.ec2", "is no endpoint"),
+        ("  endpoints: {esc: a.example}\n", "spec.endpoints.esc", "known here: ecs"),
+        ("  provider: alicloud\n  endpoints: {ec2: 'https://a'}\n", "spec.endpoints.ec2", "knows no endpoint ec2"),
+        ("  provider: alicloud\n  endpoints: {vpc: 'http://a'}\n", "spec.endpoints.vpc", "always by HTTPS"),
+        ("  provider: aws\n  endpoints: {sts: a.example}\n", "spec.endpoints.sts", "must be a URL"),
+        ("  provider: local\n  endpoints: {ecs: a.example}\n", "spec.endpoints.ecs", "local has no endpoints"),
+        ("  provider: baremetal\n  endpoints: {all: 'https://a'}\n", "spec.endpoints.all", "has no endpoints"),
         ("  osImage: {arch: mips}\n", "spec.osImage.arch", "amd64"),
         ("  osImage: debian\n", "spec.osImage", "mapping"),
         ("  ttl: 2 hours\n", "spec.ttl", "1h30m"),
@@ -173,6 +182,7 @@ def test_what_is_wrong_is_named_at_its_key(text: str, key: str, words: str) -> N
     (problem, *_) = _problems(text)
     assert problem.key.startswith(key)
     assert words in f"{problem.message} {problem.hint}"
+    assert "canary" not in str(problem)
 
 
 def test_later_files_win_field_by_field() -> None:

@@ -9,14 +9,21 @@ import pytest
 from provisioner.errors import AccessError, InterruptedRunError, ProviderError, UsageError
 from provisioner.gc import GcChoice, GcReport, gc
 from provisioner.infra.locks import RunLock
-from provisioner.model.driver import FoundResource, Survey
-from provisioner.model.ids import ClusterId, ClusterName, RunId
+from provisioner.model.driver import FoundResource, Surroundings, Survey
+from provisioner.model.ids import ClusterId, ClusterName, RunId, parse_digest
+from provisioner.model.images import PinnedImage
+from provisioner.model.intent import accept_request, resolve_request
 from provisioner.model.leftovers import Named
+from provisioner.model.request import Clusterfile, InfraDoc, UpArgs
 from provisioner.world import World
 from tests.fakes.driver import FakeDriver
+from tests.fakes.engine import FakeStack
 
 from .conftest import Stage
 
+AT = UpArgs(image="old:v1")
+INFRA = InfraDoc("alicloud", endpoints={"ecs": "ecs.cloud.example"}, said=frozenset({"endpoints"}))
+IMAGE = PinnedImage("old:v1", "old", parse_digest("sha256:" + "0" * 64), "", {}, {}, (), (), 0)
 OLD, NEW = "2020-01-01T00:00:00+00:00", "2999-01-01T00:00:00+00:00"
 
 
@@ -180,3 +187,22 @@ async def test_a_namesake_of_this_folder_keeps_its_state(stage: Stage, account: 
     await run(stage, account, GcChoice(delete=True))
     assert account.swept == ["app-zzzzzz"]
     assert "app" in stage.engine.stacks
+
+
+async def test_a_cluster_at_an_endpoint_of_its_own_is_looked_for_and_removed_there(stage: Stage) -> None:
+    """Without its files: the accepted request says where its cloud is. A variable of the user's wins over that."""
+    there, usual = Account(stage.engine.machines, stands={"old-aaaaaa": OLD}), Account(stage.engine.machines)
+    request = accept_request(resolve_request(AT, Clusterfile(infra=INFRA), None), IMAGE, None)
+    stage.engine.stacks["old"] = FakeStack(ClusterId("old-aaaaaa"), request)
+
+    def driver(around: Surroundings) -> Account:
+        return there if around.environ.get("ALIBABA_CLOUD_ENDPOINT_ECS") == "ecs.cloud.example" else usual
+
+    world = replace(stage.world, drivers={"alicloud": driver})
+    report = await gc(world, GcChoice(delete=True), lambda _going: True)
+    assert (there.swept, usual.swept) == (["old-aaaaaa"], [])
+    assert report.left == ()
+    stage.environ["ALIBABA_CLOUD_ENDPOINT_ECS"] = "mine.example"
+    world = replace(stage.world, drivers={"alicloud": driver})
+    await gc(world, GcChoice(), lambda _going: True)
+    assert (len(there.asked), len(usual.asked)) == (2, 2)
