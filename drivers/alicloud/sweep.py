@@ -162,19 +162,28 @@ def _forbids(error: AccessError) -> bool:
     return error.evidence.startswith(("Forbidden", "NoPermission", "NotAuthorized"))
 
 
+def _allowed(account: Account, look: Callable[[str], list[Thing]]) -> Callable[[str], list[Thing]]:
+    """The same look, blind where the policy forbids it: where we may not even look, we made nothing. Home must answer."""
+
+    def careful(region: str) -> list[Thing]:
+        try:
+            return look(region)
+        except AccessError as error:
+            if region == account.home or not _forbids(error):
+                raise
+            return []
+
+    return careful
+
+
 def find(account: Account, name: ClusterName | None) -> tuple[FoundCluster, ...]:
     """Clusters by their tags, all or by name."""
 
     def look(region: str) -> list[Thing]:
         key = {"Key": tags.CLUSTER, "Value": str(name)} if name else {"Key": tags.CID}
-        try:
-            return [t for kinds in (INSTANCE, GROUP, VPC) for t in account.listed(kinds, region, Tag=[key])]
-        except AccessError as error:
-            if region == account.home or not _forbids(error):
-                raise
-            return []  # where we may not even look, we made nothing
+        return [t for kinds in (INSTANCE, GROUP, VPC) for t in account.listed(kinds, region, Tag=[key])]
 
-    things = [t for t in _everywhere(account, look) if t.cid]
+    things = [t for t in _everywhere(account, _allowed(account, look)) if t.cid]
     cids = sorted({str(t.cid) for t in things})
     hosts = {
         cid: tuple(sorted({t.tags[tags.HOST] for t in things if t.cid == cid and tags.HOST in t.tags})) for cid in cids
@@ -191,7 +200,7 @@ def leftovers(account: Account, cid: ClusterId) -> tuple[str, ...]:
 
     return tuple(
         str(t) if t.cid == cid else f"{t} stands in its network and is not of this cluster"
-        for t in _everywhere(account, look)
+        for t in _everywhere(account, _allowed(account, look))
     )
 
 
@@ -257,8 +266,9 @@ def sweep(account: Account, cid: ClusterId) -> tuple[str, ...]:
     """
     gone: list[str] = []
     failed: list[SealerError] = []
+    look = _allowed(account, lambda region: account.ours(region, cid))
     for region in account.regions():
-        ours = account.ours(region, cid)
+        ours = look(region)
         if not ours:
             continue
         strangers = account.strangers(region, ours, cid)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fnmatch
 import threading
+import time
 import uuid
 from collections import Counter
 from collections.abc import Mapping
@@ -54,6 +55,7 @@ class Call:
     params: Mapping[str, str]
     key: str
     code: str
+    at: float = field(default_factory=time.monotonic)
 
     @property
     def mutates(self) -> bool:

@@ -53,6 +53,7 @@ class Store:
         self._numbers = itertools.count(1)
         self.tokens: dict[tuple[str, str], Mapping[str, Any]] = {}
         self.lag = 0
+        self._ghosts: list[Thing] = []
 
     def add(self, kind: str, region: str, tags: dict[str, str], **fields: Any) -> Thing:
         """Make an object with the next id."""
@@ -81,8 +82,13 @@ class Store:
         """What a listing shows: of one region, with all the tags asked for, past its lag."""
         tags = p.tags()
         found = self.all(kind, lambda t: t.region == p["RegionId"] and where(t))
+        found += [t for t in self._ghosts if t.kind == kind and t.region == p["RegionId"] and where(t)]
         shown = [t for t in found if all(k in t.tags and v in {"", t.tags[k]} for k, v in tags.items())]
-        return [t for t in shown if not self._still_unseen(t)]
+        late = [t for t in shown if t in self._ghosts]
+        for ghost in late:
+            ghost.unseen -= 1
+        self._ghosts = [g for g in self._ghosts if g.unseen > 0]
+        return [t for t in shown if t in late or not self._still_unseen(t)]
 
     @staticmethod
     def _still_unseen(thing: Thing) -> bool:
@@ -90,9 +96,15 @@ class Store:
         return late
 
     def vanish(self, instance: str) -> None:
-        """End an instance with its disks and cards, as a reclaim or somebody at the console does."""
+        """End an instance with its disks and cards, as a reclaim or somebody at the console does.
+
+        Where a rule says `lag`, so many listings still show it.
+        """
         for thing in self.all("", lambda t: t.id == instance or t.fields.get("InstanceId") == instance):
             self.remove(thing.id)
+            if thing.id == instance and self.lag:
+                thing.unseen = self.lag
+                self._ghosts.append(thing)
 
     def counts(self) -> dict[str, int]:
         """How many of each kind there are; empty if the account is."""
