@@ -16,6 +16,7 @@ from provisioner.cli import (
     lease_cmds,
     look_cmds,
     plugin_cmds,
+    network_cmds,
 )
 from provisioner.cli.quick import QuickCommand, QuickGroup
 
@@ -192,6 +193,24 @@ def _add_hosts(app: typer.Typer) -> None:
         app,
         "exec",
         look_cmds.exec_on,
+    network = _make("Networks that many clusters share.")
+    _add(
+        network,
+        "create",
+        network_cmds.network_create,
+        "Commands",
+        "sealer-cloud network create ci --provider aws --region eu-central-1",
+        "sealer-cloud network create ci --provider alicloud --zone cn-hangzhou-h --zone cn-hangzhou-i --cidr 10.8.0.0/16",
+    )
+    _add(network, "list", network_cmds.network_list, "Commands", "sealer-cloud network list -o json", alias="ls")
+    _add(
+        network,
+        "delete",
+        network_cmds.network_delete,
+        "Commands",
+        "sealer-cloud network delete ci --provider aws --region eu-central-1",
+    )
+    app.add_typer(network, name="network", rich_help_panel=CLUSTERS)
         HOSTS,
         "sealer-cloud exec etcd -- uptime",
         "sealer-cloud exec etcd --host m1 --host m2 -- cat /etc/hostname",

@@ -10,16 +10,18 @@ import pytest
 from jsonschema import Draft202012Validator
 from referencing import Registry, Resource
 
-from provisioner.cli import accountviews, jsonout
+from provisioner.cli import accountviews, jsonout, networkviews
 from provisioner.cli.screen import to_json, to_yaml
 from provisioner.image.store import ImageDetail, ImageRow, Removed
 from provisioner.infra.install import EngineInfo, EngineStatus
 from provisioner.model.driver import Check
 from provisioner.model.ids import Digest, HostName
 from provisioner.model.images import Layer, PinnedImage
+from provisioner.model.networks import Networks
 from provisioner.model.planhash import plan_to_json
 from provisioner.model.report import KeptData
 from provisioner.world import ExecResult
+from tests.golden.cli import netsamples as ns
 from tests.golden.cli import samples as s
 
 SCHEMAS = Path(__file__).resolve().parents[3] / "docs" / "schema"
@@ -56,6 +58,9 @@ DOCUMENTS: dict[str, list[dict[str, object]]] = {
     "gc": [accountviews.gc_to_json(s.gc_report()), accountviews.gc_to_json(s.gc_report(deleted=True, left=("x",)))],
     "ttl": [accountviews.ttl_to_json(s.ttl_report()), accountviews.ttl_to_json(s.ttl_report(expires_at=None))],
     "outputs": [accountviews.outputs_to_json(s.outputs(), secrets=secrets) for secrets in (True, False)],
+    "network": [networkviews.created_to_json(r) for r in (ns.created(), ns.created(made=()))],
+    "networks": [networkviews.networks_to_json(ns.networks()), networkviews.networks_to_json(Networks(()))],
+    "network-deleted": [networkviews.deleted_to_json(r) for r in (ns.deleted(), ns.deleted(left=("x",)))],
     "image-removed": [jsonout.removed_to_json(Removed("etcd:v1", DIGEST, gone=True, freed=9))],
 }
 

@@ -46,7 +46,8 @@ def test_every_verb_of_this_order_is_there() -> None:
     wanted = "up plan preview down destroy status list ls ssh exec validate doctor completion version with outputs gc"
     images = {f"image {verb}" for verb in ("build", "ls", "list", "inspect", "rm")}
     ttl = {f"ttl {verb}" for verb in ("show", "extend", "cancel")}
-    assert paths == {*wanted.split(), *images, *ttl, "engine install", "engine status", "plugin install"}
+    networks = {f"network {verb}" for verb in ("create", "list", "ls", "delete")}
+    assert paths == {*wanted.split(), *images, *ttl, *networks, "engine install", "engine status", "plugin install"}
 
 
 @pytest.mark.parametrize(("path", "command"), COMMANDS, ids=[" ".join(p) for p, _ in COMMANDS])

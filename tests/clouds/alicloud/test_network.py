@@ -1,0 +1,120 @@
+"""Networks that clusters share on the simulated cloud: made whole or in part, found by tag, removed when empty."""
+
+import json
+
+import pytest
+
+from provisioner.errors import AccessError, ProviderError, UsageError
+from provisioner.model.ids import ClusterId
+from provisioner.model.networks import NetworkWish
+from provisioner.model.tags import network_tags
+from tests.clouds.alicloud.asked import RUN, Clock, accepted, chosen, driver
+from tests.clouds.alicloud.client import good, run_words
+from tests.clouds.alicloud.sim.faults import Fault
+
+pytestmark = pytest.mark.clouds
+REGION = "cn-hangzhou"
+ZONES = ("cn-hangzhou-h", "cn-hangzhou-i")
+WISH = NetworkWish("ci", REGION, ZONES)
+MARKS = network_tags("ci", RUN, "77", None)
+TOLD: list[str] = []
+
+
+def make(one, wish=WISH):
+    plan = one.plan_network(wish)
+    one.make_network(plan, MARKS, TOLD.append)
+    return plan.parts
+
+
+def only(one, name="ci"):
+    (found,) = one.networks((REGION,), name).found
+    return found
+
+
+def test_a_network_is_made_marked_used_and_removed(alicloud):
+    """With no more rights than the policy that `doctor --permissions` prints."""
+    account, one = alicloud.account, driver(alicloud)
+    account.allowed = frozenset(a for s in json.loads(one.permissions())["Statement"] for a in s["Action"])
+    assert one.networks((REGION,), "ci").found == ()
+    TOLD.clear()
+    assert [str(p) for p in make(one)] == TOLD == [
+        "vpc 10.0.0.0/16", "vswitch 10.0.0.0/20 in cn-hangzhou-h", "vswitch 10.0.16.0/20 in cn-hangzhou-i",
+    ]  # fmt: skip
+    made = [c.params for c in account.log if c.action.startswith("Create")]
+    assert all({f"Tag.{n}.Key" for n in (1, 2, 3)} <= set(p) for p in made), "tagged in the call that makes it"
+    assert len({p["ClientToken"] for p in made}) == 3
+    network = only(one)
+    assert (network.cidr, network.zones, network.clusters, network.occupants, network.run) == (
+        "10.0.0.0/16", ZONES, (), (), RUN,
+    )  # fmt: skip
+    assert one.plan_network(WISH).parts == (), "nothing to do"
+    placement = chosen(one, accepted(network={"shared": "ci"}, zones=ZONES[:1])).placement["network"]
+    assert placement == {
+        "vpcId": network.id, "cidr": "10.0.0.0/16", "subnets": {ZONES[0]: {"id": network.parts[1].id}},
+    }  # fmt: skip
+
+    assert one.sweep(ClusterId("ci-abc234")) == (), "no cluster's, whatever its name"
+    assert {r.cid for r in one.survey((REGION,)).resources} == {None}
+    account.allowed |= {"ecs:*"}
+    foreign = good(alicloud, "ecs", "CreateSecurityGroup", VpcId=network.id)["SecurityGroupId"]
+    tag = {"Tag__1__Key": "sealer-cloud:cid", "Tag__1__Value": "web-abc234"}
+    words = run_words(network.parts[1].id, foreign, **tag)
+    machine = good(alicloud, "ecs", "RunInstances", **words)["InstanceIdSets"]["InstanceIdSet"][0]
+    used = only(one)
+    assert used.clusters == ("web-abc234",)
+    assert sorted(line.split()[0] for line in used.occupants) == ["instance", "security"]
+    assert any(machine in line and "of cluster web-abc234" in line for line in used.occupants)
+    assert len(one.sweep(ClusterId("web-abc234"))) == 1
+    good(alicloud, "ecs", "DeleteSecurityGroup", SecurityGroupId=foreign)
+
+    assert only(one).parts == network.parts, "a cluster's end leaves it"
+    assert one.remove_network(only(one), TOLD.append) == ()
+    assert account.store.counts() == {}
+
+
+def test_a_cut_create_is_continued_and_differences_are_refused(alicloud):
+    account, one = alicloud.account, driver(alicloud)
+    account.faults.add(Fault("CreateVSwitch", "InvalidZoneId.Unknown", where={"ZoneId": ZONES[1]}))
+    with pytest.raises(ProviderError, match=r"InvalidZoneId\.Unknown"):
+        make(one)
+    account.faults.clear()
+    assert [str(p) for p in make(one)] == ["vswitch 10.0.16.0/20 in cn-hangzhou-i"]
+    assert account.store.counts() == {"vpc": 1, "vswitch": 2}
+    with pytest.raises(UsageError, match=r"with 10\.0\.0\.0/16, not with 10\.9\.0\.0/16"):
+        one.plan_network(NetworkWish("ci", REGION, ZONES, "10.9.0.0/16"))
+    with pytest.raises(UsageError, match=r"cn-hangzhou-z: no such zone in cn-hangzhou"):
+        one.plan_network(NetworkWish("ci", REGION, ("cn-hangzhou-z",)))
+    every = one.plan_network(NetworkWish("ci", REGION)).parts
+    assert {p.zone for p in every} == set(account.catalogue.zones[REGION]) - set(ZONES)
+
+
+def test_lost_answers_make_nothing_twice_and_a_busy_network_is_waited_for(alicloud):
+    account, clock = alicloud.account, Clock()
+    account.faults.add(Fault("CreateVpc", mode="lose", times=1))
+    account.faults.add(Fault("CreateVSwitch", "IncorrectVpcStatus", times=2))
+    account.faults.add(Fault("DeleteVpc", "DependencyViolation.VSwitch", times=2))
+    one = driver(alicloud, waits=clock.waits())
+    make(one)
+    assert account.store.counts() == {"vpc": 1, "vswitch": 2}
+    account.faults.add(Fault("DeleteVSwitch", "OperationDenied.Kept", where={"VSwitchId": only(one).parts[1].id}))
+    refused = one.remove_network(only(one), TOLD.append)
+    assert any("OperationDenied.Kept" in line for line in refused)
+    assert [p.kind for p in only(one).parts] == ["vpc", "vswitch"], "the rest went"
+    account.faults.clear()
+    assert one.remove_network(only(one), TOLD.append) == ()
+    assert account.store.counts() == {}
+
+
+def test_a_list_names_the_regions_that_refuse(alicloud):
+    one = driver(alicloud)
+    make(one)
+    alicloud.account.faults.add(Fault("DescribeVpcs", "Forbidden.RAM", where={"RegionId": "cn-beijing"}))
+    networks = one.networks()
+    assert [(n.name, n.region) for n in networks.found] == [("ci", REGION)]
+    assert [region for region, _ in networks.not_looked_at] == ["cn-beijing"]
+    with pytest.raises(AccessError):
+        one.networks(("cn-beijing",))
+    with pytest.raises(AccessError):
+        driver(alicloud, ALIBABA_CLOUD_ACCESS_KEY_SECRET="no").networks()
+    with pytest.raises(ProviderError, match="does not answer"):
+        driver(alicloud, ALIBABA_CLOUD_ENDPOINT_VPC="127.0.0.1:9").plan_network(WISH)
