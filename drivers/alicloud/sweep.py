@@ -256,6 +256,7 @@ def _found(thing: Thing) -> FoundResource:
         created=thing.created,
         expires_at=thing.tags.get(tags.EXPIRES_AT),
         ci_run=thing.tags.get(tags.CI_RUN),
+        shared=thing.tags.get(tags.SHARED),
     )
 
 

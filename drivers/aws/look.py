@@ -142,6 +142,7 @@ def resource_of(thing: Found, price: float | None) -> FoundResource:
         price=price,
         currency="USD" if price is not None else "",
         ci_run=thing.tags.get(words.CI_RUN),
+        shared=thing.tags.get(words.SHARED),
     )
 
 

@@ -104,6 +104,8 @@ class FoundResource:
     ci_run: str | None = None
     """The CI's own id of the run that made it."""
 
+    shared: str | None = None
+    """The network of `network create` that it is part of: no cluster's."""
 
 @dataclass(frozen=True, slots=True)
 class Survey:

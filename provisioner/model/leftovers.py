@@ -102,7 +102,7 @@ def _leftover(
 def decide(cid: ClusterId | None, group: Sequence[FoundResource], now: datetime, named: Named) -> tuple[Fate, str]:
     """The fate of one cluster's resources (all of one cid), and why, in words."""
     if cid is None:
-        return Fate.UNKNOWN, "it carries no cluster's tag"
+        return Fate.UNKNOWN, _no_cluster(group)
     if not is_cid(cid):
         return Fate.UNKNOWN, "its tag is no cluster id"
     if named.cluster or named.run:
@@ -111,6 +111,13 @@ def decide(cid: ClusterId | None, group: Sequence[FoundResource], now: datetime,
     if group and all(d is not None and now - d >= GRACE for d in deadlines):
         return Fate.EXPIRED, "its deadline is past"
     return _kept(group, now)
+
+
+def _no_cluster(group: Sequence[FoundResource]) -> str:
+    shared = sorted({r.shared for r in group if r.shared})
+    if shared and all(r.shared for r in group):
+        return f"networks that clusters share: {', '.join(shared)}; `network delete` ends them"
+    return "it carries no cluster's tag"
 
 
 def _by_name(cid: ClusterId, group: Sequence[FoundResource], named: Named) -> tuple[Fate, str] | None:

@@ -1,6 +1,8 @@
 """Networks that clusters share on the simulated cloud: made whole or in part, found by tag, removed when empty."""
 
 import json
+import shutil
+from pathlib import Path
 
 import pytest
 
@@ -10,7 +12,10 @@ from provisioner.model.networks import NetworkWish
 from provisioner.model.tags import network_tags
 from tests.clouds.alicloud.asked import RUN, Clock, accepted, chosen, driver
 from tests.clouds.alicloud.client import good, run_words
+from tests.clouds.alicloud.scene import down_words, make_user
 from tests.clouds.alicloud.sim.faults import Fault
+from tests.clouds.alicloud.sim.server import Simulator
+from tests.e2e import tiny
 
 pytestmark = pytest.mark.clouds
 REGION = "cn-hangzhou"
@@ -18,6 +23,14 @@ ZONES = ("cn-hangzhou-h", "cn-hangzhou-i")
 WISH = NetworkWish("ci", REGION, ZONES)
 MARKS = network_tags("ci", RUN, "77", None)
 TOLD: list[str] = []
+INFRA = """\
+apiVersion: sealer.io/v2
+kind: Infra
+spec:
+  provider: alicloud
+  zones: [cn-hangzhou-i]
+  network: {shared: web-aaaaaa}
+"""
 
 
 def make(one, wish=WISH):
@@ -118,3 +131,40 @@ def test_a_list_names_the_regions_that_refuse(alicloud):
         driver(alicloud, ALIBABA_CLOUD_ACCESS_KEY_SECRET="no").networks()
     with pytest.raises(ProviderError, match="does not answer"):
         driver(alicloud, ALIBABA_CLOUD_ENDPOINT_VPC="127.0.0.1:9").plan_network(WISH)
+
+
+@pytest.mark.engine
+@pytest.mark.hosts
+@pytest.mark.timeout(600)
+def test_a_cluster_lives_in_it_and_leaves_it(tmp_path: Path, alicloud_hosts: Simulator) -> None:
+    """Its name is made to look like a cluster's id: whatever a name says, a sweep by tag must not take it."""
+    account, name = alicloud_hosts.account, ("web-aaaaaa", "--provider", "alicloud")
+    user = make_user(tmp_path / "user", alicloud_hosts, tmp_path / "user" / "data", "web")
+    policy = user.ok("doctor", "--permissions", "alicloud").json
+    account.allowed = frozenset(action for part in policy["Statement"] for action in part["Action"])
+    made = user.ok("network", "create", *name, "--yes", "-o", "json").json
+    assert (made["changed"], made["network"]["zones"]) == (True, sorted(account.catalogue.zones[REGION]))
+    start, network = len(account.log), {t.id for t in account.store.all()}
+    assert user.ok("network", "create", *name, "-o", "json").json["changed"] is False
+    assert account.mutations(start) == []
+
+    tiny.build(user, "app:v1", tiny.BASIC)
+    (user.home / "Infra").write_text(INFRA)
+    user.ok("up", "app:v1", "-f", "Infra", "-n", "web", "--masters", "1", "--yes", timeout=300.0)
+    (machine,) = account.store.all("instance")
+    assert machine["VSwitchId"] in network
+    listed = user.ok("network", "list", "--provider", "alicloud", "--region", REGION, "-o", "json").json["networks"]
+    assert [len(n["clusters"]) for n in listed] == [1]
+    refused = user.run("network", "delete", *name, "--yes")
+    assert refused.rc == 3
+    assert machine.id in refused.err
+    assert {t.id for t in account.store.all()} > network
+
+    shutil.rmtree(user.home / "state")  # by tag alone: the way of removing that could take too much
+    user.ok(*down_words("web"), timeout=300.0)
+    assert {t.id for t in account.store.all()} == network
+    assert "networks that clusters share: web-aaaaaa" in user.ok("gc", "--yes", "--provider", "alicloud").out
+    assert {t.id for t in account.store.all()} == network
+    user.ok("network", "delete", *name, "--yes")
+    assert account.store.counts() == {}
+    assert "there is no network" in user.ok("network", "delete", *name, "--yes").out

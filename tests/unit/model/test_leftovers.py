@@ -131,3 +131,10 @@ def test_nothing_goes_without_a_reason_on_each_of_its_resources(found: list[Foun
             if named == NOBODY:
                 assert one.expires_at
                 assert NOW - datetime.fromisoformat(one.expires_at) >= GRACE
+
+
+def test_networks_that_clusters_share_never_go_and_are_named() -> None:
+    part = replace(resource(at(-100), cid=None, run="77"), shared="ci")
+    found = verdict(part, replace(part, id="i-2", shared="web"), named=Named(run="77"))
+    assert (found.goes, found.why) == (False, "networks that clusters share: ci, web; `network delete` ends them")
+    assert verdict(part, replace(part, shared=None)).why == "it carries no cluster's tag"
