@@ -106,6 +106,18 @@ class FileStore:
         """None: of another machine's process nobody here can know."""
         return frozenset()
 
+    def mend(self, cluster: ClusterName) -> tuple[str, ...]:
+        """Remove torn notes beside the checkpoint and its copies.
+
+        Pulumi writes each file whole, but the note beside it (its checksum) in place; with an empty one it reads nothing.
+        """
+        beside = (self._bookkeeping / "stacks" / PROJECT).glob(f"{cluster}.json*.attrs")
+        copies = [(self._bookkeeping / kind / PROJECT / cluster).glob("*.attrs") for kind in ("backups", "history")]
+        torn = [path for found in (beside, *copies) for path in found if _is_torn(path)]
+        for path in torn:
+            path.unlink(missing_ok=True)
+        return (f"removed torn notes of the state: {', '.join(p.name for p in torn)}",) if torn else ()
+
     def copies(self, cluster: ClusterName) -> Iterator[StackCopy]:
         """The checkpoint's `.bak`, backups and history."""
         folders = [self._bookkeeping / kind / PROJECT / cluster for kind in ("backups", "history")]
@@ -171,6 +183,15 @@ class FileStore:
     @property
     def _bookkeeping(self) -> Path:
         return self.folder / ".pulumi"
+
+
+def _is_torn(note: Path) -> bool:
+    try:
+        return not isinstance(json.loads(note.read_bytes()), dict)
+    except FileNotFoundError:
+        return False
+    except (OSError, ValueError):
+        return True
 
 
 def _lock_in(path: Path) -> StackLock | None:

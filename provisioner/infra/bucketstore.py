@@ -65,6 +65,10 @@ class BucketStore:
         holder = shared_holder(self.bucket, cluster)
         return frozenset(holder.dead) if holder else frozenset()
 
+    def mend(self, cluster: ClusterName) -> tuple[str, ...]:  # noqa: ARG002 - the seam's
+        """Nothing: a bucket's objects are whole or absent."""
+        return ()
+
     def copies(self, cluster: ClusterName) -> Iterator[StackCopy]:
         """Backups and history."""
         places = [f".pulumi/{kind}/{PROJECT}/{cluster}/" for kind in ("backups", "history")]

@@ -113,6 +113,7 @@ class PulumiEngine:
         notes += await asyncio.to_thread(sweep_throwaways, self._settings)
         notes += sweep_half_written(self._settings, folder)
         notes += clear_dead_locks(self._files(), cluster)
+        notes += self._files().mend(cluster)
         deployment = self._files().read(cluster) if state else None
         if deployment and any(str(p["type"]) == "creating" for p in deployment.pending):
             notes += await self._clear_pending_creates(cluster)

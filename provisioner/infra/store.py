@@ -46,6 +46,9 @@ class Store(Protocol):
     def dead_machines(self, cluster: ClusterName) -> frozenset[str]:
         """Machines whose runs are known to be dead, though their locks lie there: only sharers can have such."""
 
+    def mend(self, cluster: ClusterName) -> tuple[str, ...]:
+        """Remove what a killed engine left half written and could not read itself; says what. For the lock's holder."""
+
     def copies(self, cluster: ClusterName) -> Iterator[StackCopy]:
         """Older copies of the checkpoint: backups and history. Some are notes that hold no state."""
 

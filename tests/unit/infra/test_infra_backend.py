@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from provisioner.errors import PreconditionError, UsageError
-from provisioner.infra.backend import backend_of, new_passphrase, passphrase_environment, safe_url
+from provisioner.infra.backend import FileStore, backend_of, new_passphrase, passphrase_environment, safe_url
 from provisioner.infra.keycache import read_keys, write_keys
 from provisioner.infra.outputs import keys_from
 from provisioner.infra.pulumi_engine import PulumiEngine
@@ -131,3 +131,23 @@ def test_looking_at_state_imports_no_pulumi():
         "assert not {'pulumi', 'grpc', 'asyncssh'} & sys.modules.keys()\n"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_a_torn_note_beside_the_state_goes_and_a_whole_one_stays(tmp_path):
+    """An engine that was killed between making the note and writing it could not read its own state afterwards."""
+    stacks, backups = (tmp_path / ".pulumi" / kind / "sealer-cloud" for kind in ("stacks", "backups"))
+    files = {
+        stacks / "etcd.json.attrs": "",
+        stacks / "etcd.json.bak.attrs": '{"md5": "abc="}\n',
+        stacks / "other.json.attrs": "",
+        backups / "etcd" / "etcd.1.json.attrs": '{"md',
+    }
+    for path, text in files.items():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    store = FileStore(tmp_path)
+    assert store.mend(ClusterName("etcd")) == ("removed torn notes of the state: etcd.json.attrs, etcd.1.json.attrs",)
+    assert store.mend(ClusterName("etcd")) == ()
+    assert {path.name for path in files if path.exists()} == {"etcd.json.bak.attrs", "other.json.attrs"}, (
+        "not ours to mend"
+    )
