@@ -55,16 +55,23 @@ def _stat(pid: int) -> list[str] | None:
     return fields if len(fields) > _AFTER_NAME else None
 
 
-def family_of(leader: int) -> tuple[Recorded, ...]:
+def family_of(leader: int, strangers: set[str] | None = None) -> tuple[Recorded, ...]:
     """Living processes that a session's leader started, or that are in its session still.
 
     Ask only while the leader lives or is a zombie that nobody has waited for: then its pid names no other process.
+    `strangers` are the pids that earlier looks of the same caller found to be none; kept up to date here. Nobody joins a
+    family later, so they are not looked at again: on a machine of a thousand processes a look costs next to nothing.
     """
     found = []
-    for entry in Path("/proc").iterdir():
-        fields = _stat(int(entry.name)) if entry.name.isdigit() and entry.name != str(leader) else None
+    others = {name for name in os.listdir("/proc") if name.isdigit()} - {str(leader)}  # noqa: PTH208 - names alone
+    strangers = set() if strangers is None else strangers
+    strangers &= others
+    for pid in others - strangers:
+        fields = _stat(int(pid))
         if fields and fields[0] not in {"Z", "X"} and str(leader) in {fields[_PARENT], fields[_SESSION]}:
-            found.append(Recorded(int(entry.name), int(fields[_AFTER_NAME]), boot_id()))
+            found.append(Recorded(int(pid), int(fields[_AFTER_NAME]), boot_id()))
+        else:
+            strangers.add(pid)
     return tuple(found)
 
 
@@ -78,6 +85,7 @@ class Watch:
         self._leader = leader
         self._run_dir = run_dir
         self._seen: set[Recorded] = set()
+        self._strangers: set[str] = set()
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._look, daemon=True)
         self._thread.start()
@@ -87,6 +95,7 @@ class Watch:
         os.waitid(os.P_PID, self._leader, os.WEXITED | os.WNOWAIT)
         self._over.set()
         self._thread.join()
+        self._strangers.clear()  # a pid may have been given out anew between two looks
         self._record()
 
     def end_rest(self, *, patience: float = 2.0, grace: float = 3.0) -> tuple[int, ...]:
@@ -101,7 +110,7 @@ class Watch:
             self._record()
 
     def _record(self) -> None:
-        for process in family_of(self._leader):
+        for process in family_of(self._leader, self._strangers):
             if process not in self._seen:
                 self._seen.add(process)
                 record = {"pid": process.pid, "start": process.start, "boot": process.boot}

@@ -52,7 +52,8 @@ if TYPE_CHECKING:
     from provisioner.infra.automation import Run
 
 _T = TypeVar("_T")
-PARALLEL = 32
+PARALLEL = 128
+"""Machines mostly wait for each other, so a cluster of a hundred hosts is made in one wave, not in several."""
 SMALL_LIMIT = 120.0
 PREVIEW_LIMIT = 600.0
 RUN_LIMIT = 3 * 3600.0

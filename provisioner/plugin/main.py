@@ -24,8 +24,10 @@ from provisioner.plugin.service import SealerProvider
 from provisioner.plugin.stubs import provider_pb2_grpc
 from provisioner.settings import plugin_run_dir
 
-WORKERS = 64
-"""Hosts are made in parallel: as many as the engine asks for at once."""
+WORKERS = 160
+"""Hosts are made in parallel: as many as the engine asks for at once, and its own questions never wait behind them.
+
+Threads are started as they are needed."""
 MESSAGE_LIMIT = 64 << 20
 DRAIN_SECONDS = 120.0
 """A running operation is bounded by its own deadlines; this bounds a bug in one."""

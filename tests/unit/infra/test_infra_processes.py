@@ -10,6 +10,8 @@ import time
 import pytest
 
 from provisioner.infra.processes import Watch, end_recorded, family_of, is_alive, records, started_at
+from provisioner.infra.pulumi_engine import PARALLEL
+from provisioner.plugin.main import WORKERS
 
 PLUGIN = """#!/usr/bin/env python3
 import os, signal, sys, time
@@ -102,3 +104,17 @@ def test_a_record_names_one_process_for_ever(rig, tmp_path):
     (tmp_path / "run" / "plugin-1.json").write_text(json.dumps({"pid": plugin, "start": found.start - 1}))
     assert end_recorded(tmp_path / "run", patience=0, grace=0.1) == ()
     assert started_at(plugin)
+
+
+def test_a_look_takes_no_notice_of_strangers_and_still_finds_who_is_new(rig, tmp_path):
+    process = rig("60")
+    strangers = set()
+    family_of(process.pid, strangers)
+    assert str(os.getpid()) in strangers
+    plugin = pid_in(tmp_path)
+    until(lambda: plugin in {p.pid for p in family_of(process.pid, strangers)})
+    assert str(plugin) not in strangers
+
+
+def test_the_plugin_serves_as_many_at_once_as_the_engine_asks_for():
+    assert WORKERS > PARALLEL
