@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 
-from provisioner import stage2
+from provisioner import operator, stage2
 from provisioner.apply.inputs import PlanInputs
 from provisioner.apply.outputs import merge_outputs, show_outputs
 from provisioner.apply.plan import phases_of, plan_apply
-from provisioner.draft import Draft, Wish, deleted_hosts, env_source, is_another, reading_for
+from provisioner.draft import Draft, Wish, deleted_hosts, env_source, is_another, is_standing, reading_for
 from provisioner.errors import (
     DeadlineError,
     HostError,
     HostKeyError,
     InterruptedRunError,
+    LockedError,
     PreconditionError,
     UsageError,
 )
@@ -69,21 +71,47 @@ def ask(confirm: Confirm, plan: Plan, limit: asyncio.Timeout) -> None:
 
 @asynccontextmanager
 async def holding(world: World, cluster: ClusterName, command: str, wait: float) -> AsyncIterator[None]:
-    """Hold the cluster's run lock from before the preview to the end. Raises LockedError (10) naming the holder."""
+    """Hold the cluster's run lock from before the preview to the end. Raises LockedError (10) naming the holder.
+
+    So it does where another run takes the lock meanwhile: the engine is killed and what goes on here is cancelled, as
+    anything that this run still wrote would be written over the new holder's work.
+    """
     now = world.clock.now()
     owner = LockInfo(
         os.getpid(), new_run_id(now, world.random), f"{command} {cluster}", now.isoformat(timespec="seconds")
     )
-    lock = ClusterLock(world.settings, cluster, owner, world.stop.request)
-    await lock.acquire(wait, world.clock)
+    task, loop = asyncio.current_task(), asyncio.get_running_loop()
+
+    def lost(now: str) -> None:
+        world.stop.lose(_lost_lock(cluster, now))
+        if task:
+            with contextlib.suppress(RuntimeError):  # the loop is closed: nothing goes on any more
+                loop.call_soon_threadsafe(task.cancel)
+
+    lock = ClusterLock(world.settings, cluster, owner, lost)
+    await lock.acquire(wait, world.clock, lambda who: world.events(Warned(f"waiting for the lock of {cluster}: {who}")))
     try:
-        if lock.broken:
-            world.events(Warned(f"broke the lock of {lock.broken}: it was silent for a minute"))
-            # Now, whatever this run will do: that its machine's locks are a dead run's is known only until we give ours back.
-            await repair(world, cluster, state=False)
-        yield
-    finally:
-        lock.release()
+        try:
+            if lock.broken:
+                world.events(Warned(f"broke the lock of {lock.broken}: it was silent for a minute"))
+                # Now, whatever this run will do: that its machine's locks are a dead run's is known only until we give ours back.
+                await repair(world, cluster, state=False)
+            yield
+        finally:
+            await lock.release()
+    except (Exception, asyncio.CancelledError) as error:
+        if world.stop.lost is None or error is world.stop.lost:
+            raise
+        if task and isinstance(error, asyncio.CancelledError):
+            task.uncancel()
+        raise world.stop.lost from error
+
+
+def _lost_lock(cluster: ClusterName, now: str) -> LockedError:
+    return LockedError(
+        f"the lock of cluster {cluster} was lost while this run went on: {now}; this run ended at once",
+        hint=f"wait for the other run, look with `sealer-cloud status {cluster}`, then run the same command again",
+    )
 
 
 async def repair(world: World, cluster: ClusterName, *, state: bool = True) -> None:
@@ -176,6 +204,8 @@ async def connect(world: World, draft: Draft, outputs: StackOutputs) -> Ready:
     if keys is None:
         raise PreconditionError("stage 1 ended without the keys of the cluster")
     hosts = draft.hosts
+    if draft.previewed.plan.changes and is_standing(draft.wish):  # a rule that was asked for just now is for him too
+        await operator.let_in(world, world.engine.stored(draft.plan.cluster), draft.driver)
     if inventory != hosts.inventory or hosts.failures:
         begun = world.clock.monotonic()
         world.events(PhaseStarted(Phase.CONNECT, len(inventory.hosts)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import fcntl
 import json
@@ -68,15 +69,24 @@ class RunLock:
                 time.sleep(0.01)
         raise _locked(self._cluster, _read_owner(self._path))
 
-    async def acquire(self, timeout: float, clock: Clock) -> None:
-        """Take the lock, waiting up to `timeout` seconds for it. Raises LockedError (10) after that."""
-        deadline = clock.monotonic() + timeout
+    async def acquire(
+        self, timeout: float, clock: Clock, waiting: Callable[[str], None] = lambda _holder: None
+    ) -> None:
+        """Take the lock, waiting up to `timeout` seconds for it. Raises LockedError (10) after that.
+
+        `waiting` is told each holder that is waited for.
+        """
+        deadline, told = clock.monotonic() + timeout, ""
         while True:
             try:
                 self.take()
             except LockedError:
                 if clock.monotonic() >= deadline:
                     raise
+                owner = _read_owner(self._path)
+                if owner and (name := _named(owner.info)) != told:
+                    told = name
+                    waiting(name)
                 await clock.sleep(_POLL)
             else:
                 return
@@ -97,10 +107,10 @@ class RunLock:
 class ClusterLock:
     """The lock of one cluster on this machine, and where the state is shared, among all who share it.
 
-    `lost` is called from a thread if another runner has broken the shared one: this run must stop.
+    `lost` is called from a thread, with who has it, if the shared one is not ours any more: this run must stop at once.
     """
 
-    def __init__(self, settings: Settings, cluster: ClusterName, owner: LockInfo, lost: Callable[[], None]) -> None:
+    def __init__(self, settings: Settings, cluster: ClusterName, owner: LockInfo, lost: Callable[[str], None]) -> None:
         since = datetime.fromisoformat(owner.since)
         self._here = RunLock(settings, cluster, RunId(owner.run), owner.command, since)
         bucket = shared_bucket(settings)
@@ -112,21 +122,25 @@ class ClusterLock:
         """Whose shared lock was broken to take this one; empty if nobody's."""
         return str(self._shared.broken) if self._shared and self._shared.broken else ""
 
-    async def acquire(self, timeout: float, clock: Clock) -> None:
-        """Take both, waiting up to `timeout` seconds for each. Raises LockedError (10)."""
-        await self._here.acquire(timeout, clock)
+    async def acquire(
+        self, timeout: float, clock: Clock, waiting: Callable[[str], None] = lambda _holder: None
+    ) -> None:
+        """Take both, waiting up to `timeout` seconds for each, and telling `waiting` for whom. Raises LockedError (10)."""
+        await self._here.acquire(timeout, clock, waiting)
         try:
             if self._shared:
-                await self._shared.acquire(timeout, clock)
+                await self._shared.acquire(timeout, clock, waiting)
         except BaseException:
             self._here.release()
             raise
 
-    def release(self) -> None:
-        """Give both back; idempotent."""
-        if self._shared:
-            self._shared.release()
-        self._here.release()
+    async def release(self) -> None:
+        """Give both back; idempotent. One that is cancelled here is given back all the same."""
+        try:
+            if self._shared:
+                await asyncio.shield(asyncio.to_thread(self._shared.release))
+        finally:
+            self._here.release()
 
 
 def shared_bucket(settings: Settings) -> Bucket | None:
@@ -225,8 +239,8 @@ def _locked(cluster: str, owner: _Owner | None) -> LockedError:
     hint = "wait for it to end, or use --lock-timeout"
     if owner is None:
         return LockedError(f"cluster {cluster} is locked by another run", hint=hint)
-    info = owner.info
-    return LockedError(
-        f"cluster {cluster} is locked by `{info.command}` (pid {info.pid}, run {info.run}, since {info.since})",
-        hint=hint,
-    )
+    return LockedError(f"cluster {cluster} is locked by {_named(owner.info)}", hint=hint)
+
+
+def _named(info: LockInfo) -> str:
+    return f"`{info.command}` (pid {info.pid}, run {info.run}, since {info.since})"

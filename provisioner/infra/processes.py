@@ -226,6 +226,13 @@ class Child:
         if process and not asked:
             send(process, signal.SIGINT)
 
+    def kill(self) -> None:
+        """SIGKILL, and no further process is started: whatever it still wrote would be wrong."""
+        with self._guard:
+            self._hard, process = True, self._process
+        if process:
+            send(process, signal.SIGKILL)
+
     def end(self, grace: float) -> None:
         """SIGTERM, again after a third of `grace` (the second one ends it at once), SIGKILL after all of it. Blocks."""
         with self._guard:

@@ -23,8 +23,11 @@ async def run_bounded(work: Callable[[], _T], child: Child, stop: Stop, run_dir:
     """Run `work` in a thread for at most `limit` seconds.
 
     A stop request reaches the engine as one SIGINT: running steps end and are saved. Cancellation and the limit end
-    engine and plugins within seconds. Raises InterruptedRunError (130) or DeadlineError (11) then.
+    engine and plugins within seconds. Raises InterruptedRunError (130) or DeadlineError (11) then. Where the right to go
+    on is lost the engine is killed, as it would save over another run's state; raises why.
     """
+    stop.check_right()
+    forget_loss = stop.on_loss(child.kill)
     forget = stop.on_request(child.soft)
     future = asyncio.get_running_loop().run_in_executor(None, work)
     try:
@@ -37,11 +40,15 @@ async def run_bounded(work: Callable[[], _T], child: Child, stop: Stop, run_dir:
         await _end(future, child, run_dir)
         raise DeadlineError(f"the engine did not end within {limit:g} s", phase="machines") from error
     except SealerError as error:
+        if stop.lost is not None:
+            await _end(future, child, run_dir)
+            raise stop.lost from error
         if stop.requested and not isinstance(error, InterruptedRunError):
             raise InterruptedRunError("interrupted; what the engine had begun is saved", phase="machines") from error
         raise
     finally:
         forget()
+        forget_loss()
 
 
 def forward(events: Events) -> Callable[[StepSeen], None]:

@@ -6,6 +6,7 @@ was silent for `BREAK_AFTER` seconds is dead; its lock is broken by a conditiona
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import json
 import os
@@ -69,9 +70,9 @@ def machine_name() -> str:
 
 
 class SharedLock:
-    """The lock of one cluster in a bucket. `lost` is called from a thread when another run has broken it."""
+    """The lock of one cluster in a bucket. `lost` is called from a thread when it is ours no more, with who has it."""
 
-    def __init__(self, bucket: Bucket, cluster: ClusterName, me: Holder, lost: Callable[[], None]) -> None:
+    def __init__(self, bucket: Bucket, cluster: ClusterName, me: Holder, lost: Callable[[str], None]) -> None:
         self._bucket = bucket
         self._cluster = cluster
         self._key = f"{_FOLDER}/{cluster}.json"
@@ -79,6 +80,8 @@ class SharedLock:
         self._lost = lost
         self._etag = ""
         self._over = threading.Event()
+        self._guard = threading.Lock()
+        self._held = self._left = False
         self._beating: threading.Thread | None = None
         self.broken: Holder | None = None
 
@@ -87,13 +90,32 @@ class SharedLock:
         """Machines whose locks were broken before this one was taken."""
         return frozenset(self._me.dead)
 
-    async def acquire(self, wait: float, clock: Clock) -> None:
-        """Take the lock; a dead holder's after a minute of watching it. Raises LockedError (10) for a living one."""
+    async def acquire(self, wait: float, clock: Clock, waiting: Callable[[str], None] = lambda _holder: None) -> None:
+        """Take the lock; a dead holder's after a minute of watching it. Raises LockedError (10) for a living one.
+
+        The bucket is asked in threads: the loop goes on, and a cancelled wait leaves no lock behind. `waiting` is told
+        each holder that is waited for.
+        """
+        try:
+            await self._watch(wait, clock, waiting)
+        except BaseException:
+            with self._guard:  # a write that is under way gives back itself what it still gets
+                self._left, held = True, self._held
+            if held:
+                await asyncio.shield(asyncio.to_thread(self._give_back))
+            raise
+        self._beating = threading.Thread(target=self._beat, name=f"lock-{self._cluster}", daemon=True)
+        self._beating.start()
+
+    async def _watch(self, wait: float, clock: Clock, waiting: Callable[[str], None]) -> None:
         begun = clock.monotonic()
-        seen, since = self._look(), begun
-        while not self._try(seen, silent=clock.monotonic() - since >= BREAK_AFTER):
+        seen, since, told = await asyncio.to_thread(self._look), begun, ""
+        while not await asyncio.to_thread(self._take, seen, silent=clock.monotonic() - since >= BREAK_AFTER):
+            if seen is not None and (name := str(holder_of(seen))) != told:
+                told = name
+                waiting(name)
             await clock.sleep(_WATCH)
-            now = self._look()
+            now = await asyncio.to_thread(self._look)
             if now is None or seen is None or now.etag != seen.etag:
                 alive = now is not None and seen is not None
                 if alive and now is not None and clock.monotonic() - begun >= wait:
@@ -102,16 +124,17 @@ class SharedLock:
                         hint="wait for it to end, or use --lock-timeout",
                     )
                 seen, since = now, clock.monotonic()
-        self._beating = threading.Thread(target=self._beat, name=f"lock-{self._cluster}", daemon=True)
-        self._beating.start()
 
     def release(self) -> None:
-        """Give it back; idempotent. A lock that was broken meanwhile is its new holder's and stays."""
+        """Give it back; idempotent. A lock that was broken meanwhile is its new holder's and stays. Blocks."""
         self._over.set()
         beating, self._beating = self._beating, None
         if beating is None:
             return
         beating.join()
+        self._give_back()
+
+    def _give_back(self) -> None:
         with contextlib.suppress(SealerError):
             found = self._look()
             # By run too: the answer to the last beat may have been lost.
@@ -120,6 +143,14 @@ class SharedLock:
 
     def _look(self) -> Blob | None:
         return self._bucket.get(self._key)
+
+    def _take(self, seen: Blob | None, *, silent: bool) -> bool:
+        taken = self._try(seen, silent=silent)
+        with self._guard:
+            self._held, left = taken, self._left
+        if taken and left:
+            self._give_back()
+        return taken
 
     def _try(self, seen: Blob | None, *, silent: bool) -> bool:
         if seen is not None and not silent:
@@ -143,15 +174,21 @@ class SharedLock:
                 self._etag = self._bucket.put(self._key, counted.to_bytes(), only_over=self._etag)
             except TakenError:
                 if not self._mine(counted):
-                    self._lost()
+                    self._lost(self._who())
                     return
             except Exception:  # noqa: BLE001 - whatever it was: a holder that falls silent must know it
                 missed += 1
-                if missed >= _MISSED or time.monotonic() - heard >= _SILENT:  # another run may break it any moment
-                    self._lost()
+                if missed >= _MISSED or time.monotonic() - heard >= _SILENT:
+                    self._lost("the bucket does not answer, and another run may break the lock any moment")
                     return
                 continue
             self._me, missed, heard = counted, 0, begun
+
+    def _who(self) -> str:
+        with contextlib.suppress(SealerError):
+            found = self._look()
+            return f"it is held by {holder_of(found)} now" if found else "somebody removed it"
+        return "it is another run's now"
 
     def _mine(self, written: Holder) -> bool:
         """True where our own write had arrived and only its answer was lost."""

@@ -86,7 +86,7 @@ def other(beat: int = 0) -> bytes:
 
 async def test_a_free_lock_is_taken_at_once_and_given_back() -> None:
     bucket, clock = MemoryBucket(), WatchClock()
-    lock = SharedLock(bucket, NAME, me(), lambda: None)
+    lock = SharedLock(bucket, NAME, me(), lambda _now: None)
     await lock.acquire(0, clock)
     assert clock.time == 0
     assert shared_holder(bucket, NAME) == me()
@@ -98,7 +98,7 @@ async def test_a_free_lock_is_taken_at_once_and_given_back() -> None:
 async def test_a_silent_holder_is_broken_after_a_minute_of_the_watchers_own_clock() -> None:
     bucket, clock = MemoryBucket(), WatchClock()
     bucket.put(KEY, other())
-    lock = SharedLock(bucket, NAME, me(), lambda: None)
+    lock = SharedLock(bucket, NAME, me(), lambda _now: None)
     await lock.acquire(0, clock)
     assert clock.time >= BREAK_AFTER
     assert lock.broken is not None
@@ -115,7 +115,7 @@ async def test_a_living_holder_is_named_as_soon_as_it_was_heard() -> None:
     clock = WatchClock()
     clock.each = lambda: bucket.put(KEY, other(next(beats))) if clock.time % 5 == 0 else None
     with pytest.raises(LockedError, match="pid 5 on runner-a"):
-        await SharedLock(bucket, NAME, me(), lambda: None).acquire(0, clock)
+        await SharedLock(bucket, NAME, me(), lambda _now: None).acquire(0, clock)
     assert clock.time == 5
 
 
@@ -124,7 +124,7 @@ async def test_waiting_ends_when_the_holder_gives_it_back() -> None:
     bucket.put(KEY, other())
     clock = WatchClock()
     clock.each = lambda: bucket.delete(KEY) if clock.time == 3 else None
-    lock = SharedLock(bucket, NAME, me(), lambda: None)
+    lock = SharedLock(bucket, NAME, me(), lambda _now: None)
     await lock.acquire(600, clock)
     assert clock.time <= 5
     assert lock.broken is None
@@ -134,7 +134,7 @@ async def test_waiting_ends_when_the_holder_gives_it_back() -> None:
 async def test_of_two_that_watch_a_dead_holder_one_wins() -> None:
     bucket = MemoryBucket()
     bucket.put(KEY, other())
-    locks = [SharedLock(bucket, NAME, me(f"runner-{n}"), lambda: None) for n in "bc"]
+    locks = [SharedLock(bucket, NAME, me(f"runner-{n}"), lambda _now: None) for n in "bc"]
     ends = await asyncio.gather(
         *(asyncio.wait_for(lock.acquire(0, WatchClock()), 2) for lock in locks), return_exceptions=True
     )
@@ -147,7 +147,7 @@ async def test_of_two_that_watch_a_dead_holder_one_wins() -> None:
 async def test_a_lock_that_was_broken_under_us_stops_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sharedlock, "BEAT_SECONDS", 0.01)
     bucket, lost = MemoryBucket(), threading.Event()
-    lock = SharedLock(bucket, NAME, me(), lost.set)
+    lock = SharedLock(bucket, NAME, me(), lambda _now: lost.set())
     await lock.acquire(0, WatchClock())
     bucket.put(KEY, other())
     assert lost.wait(10)
@@ -158,7 +158,7 @@ async def test_a_lock_that_was_broken_under_us_stops_the_run(monkeypatch: pytest
 async def test_a_bucket_out_of_reach_stops_the_run_before_others_may_break_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sharedlock, "BEAT_SECONDS", 0.01)
     bucket, lost = MemoryBucket(), threading.Event()
-    lock = SharedLock(bucket, NAME, me(), lost.set)
+    lock = SharedLock(bucket, NAME, me(), lambda _now: lost.set())
     await lock.acquire(0, WatchClock())
     bucket.deaf = True
     assert lost.wait(10)
@@ -170,7 +170,7 @@ async def test_one_call_that_takes_long_to_fail_is_silence_too(monkeypatch: pyte
     monkeypatch.setattr(sharedlock, "_MISSED", 1000)
     monkeypatch.setattr(sharedlock, "_SILENT", 0.05)
     bucket, lost = MemoryBucket(), threading.Event()
-    lock = SharedLock(bucket, NAME, me(), lost.set)
+    lock = SharedLock(bucket, NAME, me(), lambda _now: lost.set())
     await lock.acquire(0, WatchClock())
     bucket.deaf = True
     assert lost.wait(5)
@@ -180,7 +180,7 @@ async def test_one_call_that_takes_long_to_fail_is_silence_too(monkeypatch: pyte
 async def test_an_error_that_nobody_thought_of_is_a_missed_beat(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sharedlock, "BEAT_SECONDS", 0.01)
     bucket, lost = MemoryBucket(), threading.Event()
-    lock = SharedLock(bucket, NAME, me(), lost.set)
+    lock = SharedLock(bucket, NAME, me(), lambda _now: lost.set())
     await lock.acquire(0, WatchClock())
 
     def put(*_words: object, **_more: object) -> str:
@@ -193,7 +193,7 @@ async def test_an_error_that_nobody_thought_of_is_a_missed_beat(monkeypatch: pyt
 
 async def test_a_lock_whose_last_answer_was_lost_is_given_back() -> None:
     bucket = MemoryBucket()
-    lock = SharedLock(bucket, NAME, me(), lambda: None)
+    lock = SharedLock(bucket, NAME, me(), lambda _now: None)
     await lock.acquire(0, WatchClock())
     bucket.put(KEY, me(beat=1).to_bytes())  # our own beat, of which we were never told
     lock.release()
@@ -212,7 +212,7 @@ async def test_a_holder_that_wakes_as_its_lock_is_broken_is_not_dead(monkeypatch
 
     monkeypatch.setattr(bucket, "put", late)
     clock.each = lambda: bucket.delete(KEY) if woken else None  # it ends, and gives it back
-    lock = SharedLock(bucket, NAME, me(), lambda: None)
+    lock = SharedLock(bucket, NAME, me(), lambda _now: None)
     await lock.acquire(600, clock)
     assert (lock.broken, lock.dead_machines) == (None, frozenset())
     lock.release()
@@ -229,7 +229,7 @@ async def test_the_heartbeat_counts_on(monkeypatch: pytest.MonkeyPatch) -> None:
         return put(key, data, **condition)
 
     monkeypatch.setattr(bucket, "put", seen)
-    lock = SharedLock(bucket, NAME, me(), lambda: None)
+    lock = SharedLock(bucket, NAME, me(), lambda _now: None)
     await lock.acquire(0, WatchClock())
     assert counted.wait(10)
     lock.release()
@@ -239,7 +239,7 @@ async def test_the_heartbeat_counts_on(monkeypatch: pytest.MonkeyPatch) -> None:
 async def test_a_lost_answer_to_our_own_write_is_no_other_holder() -> None:
     bucket = MemoryBucket()
     bucket.put(KEY, me().to_bytes())  # the client repeated a write whose first answer was lost
-    lock = SharedLock(bucket, NAME, me(), lambda: None)
+    lock = SharedLock(bucket, NAME, me(), lambda _now: None)
     clock = WatchClock()
     look, bucket.get = bucket.get, lambda key, once=[1]: None if once and once.pop() else look(key)
     await lock.acquire(0, clock)
