@@ -9,16 +9,25 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from provisioner import stage2
+from provisioner import operator, stage2
 from provisioner.apply.facts import Reading, masker_of
 from provisioner.apply.outputs import merge_outputs, show_outputs
-from provisioner.errors import AccessError, DeadlineError, HostError, ImageError, PreconditionError, UsageError
+from provisioner.errors import (
+    AccessError,
+    DeadlineError,
+    HostError,
+    ImageError,
+    PreconditionError,
+    SealerError,
+    UsageError,
+)
 from provisioner.events import Warned
 from provisioner.files import atomic_write, private_folder
 from provisioner.infra.locks import cluster_folder, holder
 from provisioner.model.accepted import Accepted
+from provisioner.model.adoption import OnDisks
 from provisioner.model.engine import StackState
-from provisioner.model.grammar import did_you_mean
+from provisioner.model.grammar import BOUGHT, did_you_mean
 from provisioner.model.hosts import ClusterKeys, Inventory, InventoryHost
 from provisioner.model.ids import ClusterId, ClusterName, HostName
 from provisioner.model.images import PinnedImage
@@ -37,12 +46,27 @@ def require_cluster(world: World, name: ClusterName) -> tuple[StackState, Accept
     """The state of a cluster that must be there. Raises UsageError (3) naming the clusters that are."""
     stored = world.engine.stored(name)
     if stored is None:
-        raise UsageError(f"there is no cluster {name} here", hint=nearest_cluster(world, name))
+        hint = _lost(world, name) or nearest_cluster(world, name)
+        raise UsageError(f"there is no cluster {name} here", hint=hint)
     if stored.accepted is None or stored.cid is None:
         at_work = holder(world.settings, name)
         hint = f"`{at_work.command}` is at work on it" if at_work else "run the same `up` again, or `down` to remove it"
         raise UsageError(f"cluster {name} is only begun: nothing of it is known yet", hint=hint)
     return stored, stored.accepted, stored.cid
+
+
+def _lost(world: World, name: ClusterName) -> str:
+    """A hint for a cluster whose hosts lie on this machine. Clouds are not asked: that takes credentials and seconds."""
+    for provider in world.drivers:
+        driver = None
+        with contextlib.suppress(SealerError):  # whoever may not look there is told of the names
+            driver = world.driver(provider) if provider not in BOUGHT else None
+            if isinstance(driver, OnDisks) and driver.find(name):
+                return f"its hosts are on this machine: take it over with `sealer-cloud adopt {name} --provider {provider}`"
+    if did_you_mean(name, world.engine.names()):
+        return ""
+    adopt = f"if its state is lost and its machines live: `sealer-cloud adopt {name} --provider PROVIDER`"
+    return f"{nearest_cluster(world, name)}; {adopt}"
 
 
 def nearest_cluster(world: World, name: str) -> str:
@@ -65,6 +89,7 @@ async def status(world: World, name: ClusterName) -> StatusReport:
     inventory = stored.inventory or Inventory(name, cid, ())
     reading = Reading(stage2.host_paths(accepted, cid), stage2.look_envs(env_source(world, accepted), inventory))
     keys = await require_keys(world, name)
+    await operator.let_in(world, stored)
     async with await open_hosts(inventory, keys, world.connect, world.clock, patience=0) as hosts:
         facts = await stage2.read_hosts(hosts, reading)
     rows = stage2.read_status(inventory, facts)
@@ -116,6 +141,7 @@ async def exec_on(
     stored, _, cid = require_cluster(world, name)
     inventory = stored.inventory or Inventory(name, cid, ())
     chosen = replace(inventory, hosts=tuple(_chosen(inventory, hosts)))
+    await operator.let_in(world, stored)
     async with await open_hosts(chosen, await require_keys(world, name), world.connect, world.clock) as opened:
         return tuple(await asyncio.gather(*(_exec_one(opened, h.name, argv, timeout) for h in chosen.hosts)))
 
@@ -133,6 +159,7 @@ def ssh_argv(world: World, name: ClusterName, host: str) -> list[str]:
     if program is None:
         raise PreconditionError("there is no ssh on this machine", hint="apt-get install openssh-client")
     keys = asyncio.run(require_keys(world, name))
+    operator.let_in_now(world, stored)
     folder = private_folder(cluster_folder(world.settings, name) / "ssh")
     login = folder / "id_ed25519"
     _write_if_new(login, keys.login_private.reveal())

@@ -11,7 +11,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from provisioner import __version__, stage2
+from provisioner import __version__, operator, stage2
 from provisioner.apply.context import RunContext
 from provisioner.apply.contract import commands_of
 from provisioner.apply.distribute import Archives
@@ -98,7 +98,7 @@ async def make_wish(world: World, args: UpArgs, files: Clusterfile, cluster: Clu
     before = stored.accepted if stored else None
     now = world.clock.now()
     asked = _with_region(resolve_request(args, files, before, now=now, ci=world.settings.ci), world)
-    request = settle_logins(settle_files(asked, _here()), user_folders(_here(), world.settings.environ))
+    request = settle_request(asked, world)
     image = await asyncio.to_thread(world.images.resolve, request.image)
     changeset = await asyncio.to_thread(world.images.changeset, image)
     wish = Wish(request, stored, image, changeset, accept_request(request, image, before, now=now), {}, {})
@@ -117,6 +117,11 @@ def _with_region(request: UpRequest, world: World) -> UpRequest:
     if request.region is not None or request.provider not in BOUGHT:
         return request
     return replace(request, region=world.driver(request.provider).region())
+
+
+def settle_request(request: UpRequest, world: World) -> UpRequest:
+    """The request with all its paths absolute, as the folder and the user of this run mean them."""
+    return settle_logins(settle_files(request, _here()), user_folders(_here(), world.settings.environ))
 
 
 def _here() -> Path:
@@ -167,7 +172,8 @@ def choose_cid(world: World, wish: Wish, driver: Driver) -> ClusterId:
     if strangers:
         raise UsageError(
             f"{name} is already on this machine as {', '.join(f.cid for f in strangers)}, but its state is not here",
-            hint=f"remove it with `sealer-cloud down {name} --provider {driver.name}`, or take another --name",
+            hint=f"take it over with `sealer-cloud adopt {name} --provider {driver.name}`, remove it with "
+            f"`sealer-cloud down {name} --provider {driver.name}`, or take another --name",
         )
     return new_cid(name, world.random)
 
@@ -215,7 +221,7 @@ async def make_draft(world: World, wish: Wish, choice: UpChoice, *, acting: bool
         # The preview first: its process works while we load what connecting needs.
         seen, (hosts, facts) = await together(
             world.engine.preview(cluster, cid, program, world.events, needs),
-            _open_and_read(world, wish, context, keys, undo=undo, acting=acting),
+            _open_and_read(world, wish, context, keys, (undo, driver), acting=acting),
         )
         previewed = replace(seen, plan=_settle_plan(wish, seen.plan))
         _demand_machines(wish, choice, previewed.plan)
@@ -250,8 +256,17 @@ def _demand_machines(wish: Wish, choice: UpChoice, infra: InfraPlan) -> None:
 
 
 async def _open_and_read(
-    world: World, wish: Wish, context: RunContext, keys: ClusterKeys | None, *, undo: AsyncExitStack, acting: bool
+    world: World,
+    wish: Wish,
+    context: RunContext,
+    keys: ClusterKeys | None,
+    using: tuple[AsyncExitStack, Driver],
+    *,
+    acting: bool,
 ) -> tuple[HostSet, FactMap]:
+    undo, driver = using
+    if is_standing(wish):
+        await operator.let_in(world, wish.stored, driver, acting=acting)
     hosts = await undo.enter_async_context(await open_known_hosts(world, wish, context.paths.cid, keys))
     return hosts, await read_known_hosts(hosts, wish, context, acting=acting)
 

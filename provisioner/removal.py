@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 from dataclasses import dataclass, replace
 
-from provisioner import stage2
+from provisioner import operator, stage2
 from provisioner.access import env_source, known_image
 from provisioner.apply.context import RunContext
 from provisioner.apply.distribute import Archives
@@ -73,7 +73,8 @@ async def find_target(world: World, name: ClusterName, provider: str | None) -> 
         if found and provider is None:  # another state folder may own it: whoever wants it gone says where it is
             raise UsageError(
                 f"this state folder knows no cluster {name}, but {found.provider} has {found.cid}",
-                hint=f"if that is the one you mean: sealer-cloud down {name} --provider {found.provider}",
+                hint=f"if that is the one you mean: sealer-cloud down {name} --provider {found.provider}, or take it over: "
+                f"sealer-cloud adopt {name} --provider {found.provider}",
             )
         return Target(_plan_by_look(found), None, (found.cid,)) if found else Nothing(where)
     plan = _plan_of(name, stored, provider)
@@ -162,6 +163,7 @@ async def say_goodbye(world: World, target: Target) -> None:
         if not await asyncio.to_thread(_has_hook, world, accepted):
             return
         async with asyncio.timeout(stage2.REMOVE_SECONDS + 30):
+            await operator.let_in(world, stored)
             await _run_remove_hook(world, accepted, stored.inventory, stored.cid)
     except (SealerError, TimeoutError) as error:
         text = error.message if isinstance(error, SealerError) else "it took too long"

@@ -12,13 +12,14 @@ from drivers.nocloud import NoCloud
 from provisioner.errors import SealerError, UsageError
 from provisioner.model.accepted import Accepted
 from provisioner.model.driver import Check, FoundCluster, Marks, OutputSink, Surroundings
+from provisioner.model.hosts import InventoryHost
 from provisioner.model.ids import ClusterId, ClusterName, HostName
 from provisioner.transport.connection import Connect
 
 PROVIDER = "baremetal"
 FREE = (
-    "nothing was changed; remove that cluster where its state is (`sealer-cloud down`), move away what you keep, "
-    "or take other machines"
+    "nothing was changed; remove that cluster where its state is (`sealer-cloud down`), take it over where that is lost "
+    "(`sealer-cloud adopt`), move away what you keep, or take other machines"
 )
 
 
@@ -54,6 +55,20 @@ class BaremetalDriver(NoCloud):
             return (Check("machines", ok=True, detail=f"keys for {count}"),)
         _demand_free(spec, probe_all(spec.hosts, self._connect, spec.base))
         return (Check("machines", ok=True, detail=f"{count} answered"),)
+
+    def entries(self, accepted: Accepted) -> tuple[InventoryHost, ...]:
+        """How each machine is entered. Raises what is missing for that, all at once."""
+        spec = self.parse_spec(accepted)
+        if spec.lacks:
+            raise joined(spec.lacks)
+        return spec.hosts
+
+    def held(self, accepted: Accepted) -> Mapping[HostName, tuple[str, ...]]:
+        """The cids whose state each machine holds. Raises what is wrong with any, all at once."""
+        found = probe_all(self.entries(accepted), self._connect)
+        if errors := [e for e in found.values() if isinstance(e, SealerError)]:
+            raise joined(errors)
+        return {name: seen.cids for name, seen in found.items() if isinstance(seen, Seen)}
 
     def declare(
         self,

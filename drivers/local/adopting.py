@@ -18,7 +18,7 @@ from drivers.local.names import LocalPaths, Place, place_of
 from drivers.local.processes import first_process
 from drivers.local.state import HostRecord, disk_of, host_records, write_host_record
 from provisioner.errors import PreconditionError
-from provisioner.model.driver import Login
+from provisioner.model.adoption import Login
 from provisioner.model.ids import ClusterId, HostName
 from provisioner.model.kept import KEPT_LIMIT
 
@@ -57,7 +57,7 @@ def admit(cid: ClusterId, paths: LocalPaths) -> Login:
             except OSError as error:
                 raise PreconditionError(
                     f"{record.name} cannot be given a login key: {error.strerror}",
-                    hint="is /root/.ssh of the host a link? nothing else was changed",
+                    hint="is .ssh of the host's root a link? nothing else was changed",
                     host=record.name,
                 ) from error
             write_host_record(place, replace(record, login_public=login.public))

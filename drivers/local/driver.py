@@ -12,7 +12,8 @@ from drivers.local.names import LocalPaths
 from drivers.local.spec import LocalSpec, parse_local
 from drivers.nocloud import NoCloud
 from provisioner.model.accepted import Accepted
-from provisioner.model.driver import Check, FoundCluster, Login, Marks, OutputSink
+from provisioner.model.adoption import Login
+from provisioner.model.driver import Check, FoundCluster, Marks, OutputSink
 from provisioner.model.ids import ClusterId, ClusterName, HostName
 
 

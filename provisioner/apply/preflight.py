@@ -139,7 +139,8 @@ def _refuse_foreign(facts: Mapping[HostName, HostFacts]) -> None:
     if lines:
         raise UsageError(
             "not all hosts are free: " + "; ".join(lines),
-            hint="nothing was changed; take other hosts, or remove by hand what lies there (`adopt` is not built yet)",
+            hint="nothing was changed; take other hosts, take that cluster over (`sealer-cloud adopt`), or remove by hand "
+            "what lies there",
         )
 
 

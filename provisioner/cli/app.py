@@ -9,14 +9,15 @@ import typer
 
 from provisioner.cli import (
     account_cmds,
+    adopt_cmds,
     cluster_cmds,
     engine_cmds,
     file_cmds,
     image_cmds,
     lease_cmds,
     look_cmds,
-    plugin_cmds,
     network_cmds,
+    plugin_cmds,
 )
 from provisioner.cli.quick import QuickCommand, QuickGroup
 
@@ -147,6 +148,15 @@ def _add_clusters(app: typer.Typer) -> None:
         'sealer-cloud down --run "$GITHUB_RUN_ID" --yes    # what this CI run made in your accounts',
         alias="destroy",
     )
+    _add(
+        app,
+        "adopt",
+        adopt_cmds.adopt,
+        CLUSTERS,
+        "sealer-cloud adopt etcd --provider local          # its state folder is lost, its hosts live",
+        "sealer-cloud adopt etcd --provider baremetal -f Infra.yaml",
+        "sealer-cloud adopt etcd --provider alicloud --identity key --known-hosts known_hosts",
+    )
     _add(app, "status", look_cmds.status, CLUSTERS, "sealer-cloud status etcd", "sealer-cloud status etcd -o json")
     _add(app, "list", look_cmds.list_clusters, CLUSTERS, "sealer-cloud list", "sealer-cloud list -o name", alias="ls")
 
@@ -183,16 +193,6 @@ def _add_accounts(app: typer.Typer) -> None:
         "sealer-cloud gc --yes                             # deletes what is past its deadline",
         "sealer-cloud gc --cluster etcd-a2b3c4 --delete",
     )
-
-
-def _add_hosts(app: typer.Typer) -> None:
-    _add(
-        app, "ssh", look_cmds.ssh, HOSTS, "sealer-cloud ssh etcd m1", "sealer-cloud ssh etcd m1 -- 'ps aux | grep etcd'"
-    )
-    _add(
-        app,
-        "exec",
-        look_cmds.exec_on,
     network = _make("Networks that many clusters share.")
     _add(
         network,
@@ -211,6 +211,16 @@ def _add_hosts(app: typer.Typer) -> None:
         "sealer-cloud network delete ci --provider aws --region eu-central-1",
     )
     app.add_typer(network, name="network", rich_help_panel=CLUSTERS)
+
+
+def _add_hosts(app: typer.Typer) -> None:
+    _add(
+        app, "ssh", look_cmds.ssh, HOSTS, "sealer-cloud ssh etcd m1", "sealer-cloud ssh etcd m1 -- 'ps aux | grep etcd'"
+    )
+    _add(
+        app,
+        "exec",
+        look_cmds.exec_on,
         HOSTS,
         "sealer-cloud exec etcd -- uptime",
         "sealer-cloud exec etcd --host m1 --host m2 -- cat /etc/hostname",

@@ -383,6 +383,7 @@ LIST_FLAGS = {
     "assume_done": "ASSUME_DONE",
     "host": "HOST",
     "role": "ROLE",
+    "host_key": "HOST_KEY",
 }
 """Flags that repeat: their variable holds one value a line, as values (commands above all) hold spaces."""
 

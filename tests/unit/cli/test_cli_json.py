@@ -10,12 +10,13 @@ import pytest
 from jsonschema import Draft202012Validator
 from referencing import Registry, Resource
 
-from provisioner.cli import accountviews, jsonout, networkviews
+from provisioner.adopting import AdoptReport
+from provisioner.cli import accountviews, adopt_cmds, jsonout, networkviews
 from provisioner.cli.screen import to_json, to_yaml
 from provisioner.image.store import ImageDetail, ImageRow, Removed
 from provisioner.infra.install import EngineInfo, EngineStatus
 from provisioner.model.driver import Check
-from provisioner.model.ids import Digest, HostName
+from provisioner.model.ids import ClusterName, Digest, HostName
 from provisioner.model.images import Layer, PinnedImage
 from provisioner.model.networks import Networks
 from provisioner.model.planhash import plan_to_json
@@ -32,6 +33,11 @@ REGISTRY: Registry[Any] = Registry().with_resources(
 DIGEST = Digest("sha256:" + "a" * 64)
 IMAGE = PinnedImage(
     "etcd:v1", "etcd", DIGEST, "amd64", {"A": "b"}, {}, ("run",), (Layer(DIGEST, 9, DIGEST, "zstd"),), 9
+)
+
+ADOPTED: tuple[tuple[Any, ...], ...] = (
+    (None, "local"),
+    ("etcd-a2b3c4", "local", "etcd:v1", DIGEST, s.up_report().inventory.hosts, 1.25),
 )
 
 DOCUMENTS: dict[str, list[dict[str, object]]] = {
@@ -61,6 +67,7 @@ DOCUMENTS: dict[str, list[dict[str, object]]] = {
     "network": [networkviews.created_to_json(r) for r in (ns.created(), ns.created(made=()))],
     "networks": [networkviews.networks_to_json(ns.networks()), networkviews.networks_to_json(Networks(()))],
     "network-deleted": [networkviews.deleted_to_json(r) for r in (ns.deleted(), ns.deleted(left=("x",)))],
+    "adopt": [adopt_cmds.adopt_to_json(AdoptReport(ClusterName("etcd"), *found)) for found in ADOPTED],
     "image-removed": [jsonout.removed_to_json(Removed("etcd:v1", DIGEST, gone=True, freed=9))],
 }
 

@@ -44,6 +44,7 @@ def own_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_every_verb_of_this_order_is_there() -> None:
     paths = {" ".join(path) for path, _ in COMMANDS}
     wanted = "up plan preview down destroy status list ls ssh exec validate doctor completion version with outputs gc"
+    wanted += " adopt"
     images = {f"image {verb}" for verb in ("build", "ls", "list", "inspect", "rm")}
     ttl = {f"ttl {verb}" for verb in ("show", "extend", "cancel")}
     networks = {f"network {verb}" for verb in ("create", "list", "ls", "delete")}

@@ -1,0 +1,69 @@
+"""The state folder is lost and the hosts live: `adopt` takes them over with the real engine, and nothing restarts."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.e2e import tiny
+from tests.e2e.product import Product
+
+pytestmark = [pytest.mark.hosts, pytest.mark.engine]
+
+
+@pytest.fixture
+def user(tmp_path: Path, tiny_home: Path) -> Iterator[Product]:
+    with tiny.visit(tmp_path / "user", tiny_home / "data", tiny.unique("lost")) as it:
+        yield it
+
+
+def up_words(user: Product, *more: str) -> tuple[str, ...]:
+    return ("up", "app:v1", "-n", user.cluster, "--provider", "local", "--masters", "2", "--nodes", "1", "--yes", *more)
+
+
+def boots(user: Product) -> dict[str, str]:
+    words = ("exec", user.cluster, "-o", "json", "--", "cat", "/proc/sys/kernel/random/boot_id", "/etc/machine-id")
+    return {line["host"]: line["stdout"] for line in map(_json, user.ok(*words).out.splitlines())}
+
+
+def _json(line: str) -> dict:
+    import json
+
+    return json.loads(line)
+
+
+def test_a_local_cluster_whose_state_is_lost_is_taken_over_as_it_is(user: Product) -> None:
+    adopt = ("adopt", user.cluster, "--provider", "local", "--yes", "-o", "json")
+    nothing = user.ok(*adopt).json
+    assert (nothing["cid"], nothing["hosts"]) == (None, [])
+    user.ok(*up_words(user, "-e", "COLOUR=green"))
+    refused = user.run(*adopt)
+    assert (refused.rc, "not lost" in refused.err) == (3, True), refused.err
+    keys = {
+        name: tiny.on_disk(user, name, f"/var/lib/sealer-cloud/{user.cid}/cluster.json") for name in ("m1", "m2", "n1")
+    }
+    assert {n: p.exists() for n, p in keys.items()} == {"m1": True, "m2": True, "n1": False}
+    assert keys["m1"].stat().st_mode & 0o777 == 0o600
+    cid, before, ran = user.cid, boots(user), {n: tiny.notes(user, n) for n in ("m1", "m2", "n1")}
+
+    shutil.rmtree(user.home / "state")
+    gone = user.run("status", user.cluster)
+    assert (gone.rc, "adopt" in gone.err) == (3, True), gone.err
+    again = user.run(*up_words(user))
+    assert (again.rc, f"adopt {user.cluster} --provider local" in again.err) == (3, True), again.err
+    wrong = user.run(*adopt, "--cluster-id", f"{user.cluster}-aaaaaa")
+    assert (wrong.rc, cid in wrong.err) == (3, True), wrong.err
+
+    adopted = user.ok(*adopt).json
+    tiny.keeps_schema("adopt", adopted)
+    assert (adopted["cid"], [h["name"] for h in adopted["hosts"]]) == (cid, ["m1", "m2", "n1"])
+    unchanged = user.ok("up", "-n", user.cluster, "--provider", "local", "--yes", "-o", "json").json
+    assert (unchanged["changed"], unchanged["steps"], unchanged["outputs"]) == (False, [], {"colour": "green"})
+    assert {h["name"]: h["state"] for h in user.status()["hosts"]} == dict.fromkeys(("m1", "m2", "n1"), "healthy")
+    assert boots(user) == before, "no host was made anew or restarted"
+    assert {n: tiny.notes(user, n) for n in ran} == ran, "no script ran"
+    assert user.ok("ssh", user.cluster, "n1", "--", "hostname").out.strip() == "n1"
+    assert user.ok("down", user.cluster, "--yes", "-o", "json").json["left"] == []
