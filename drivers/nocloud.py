@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from provisioner.errors import UsageError
 from provisioner.model.accepted import Accepted
-from provisioner.model.driver import Choice, EngineNeeds, Refused, Survey
+from provisioner.model.driver import Choice, EngineNeeds, Refused, Survey, Visit
 from provisioner.model.grammar import BOUGHT
 from provisioner.model.ids import ClusterId
 from provisioner.model.networks import NetworkPlan, Networks, NetworkWish, SharedNetwork, Tell
@@ -51,6 +51,10 @@ class NoCloud:
     def diagnose(self, region: str, machine_id: str) -> tuple[str, ...]:  # noqa: ARG002 - the seam's
         """Nobody to ask."""
         return ()
+
+    def let_in(self, accepted: Accepted, cid: ClusterId, visit: Visit) -> str:  # noqa: ARG002 - the seam's
+        """Nothing: there is no firewall of ours."""
+        return ""
 
     def networks(self, regions: tuple[str, ...] = (), name: str | None = None) -> Networks:  # noqa: ARG002 - the seam's
         """Refused: there is nothing to share."""

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from provisioner import stage2
+from provisioner import operator, stage2
 from provisioner.access import env_source, require_cluster, require_keys
 from provisioner.apply.facts import Reading, masker_of
 from provisioner.apply.output import Masker
@@ -73,6 +73,7 @@ async def read_outputs(world: World, name: ClusterName) -> Outputs:
     stored, accepted, cid = require_cluster(world, name)
     inventory = stored.inventory or Inventory(name, cid, ())
     keys = await require_keys(world, name)
+    await operator.let_in(world, stored)
     async with await open_hosts(inventory, keys, world.connect, world.clock, patience=0) as hosts:
         facts = await stage2.read_hosts(hosts, Reading(stage2.host_paths(accepted, cid)))
     unread = tuple(host for host, found in facts.items() if not isinstance(found, HostFacts))
@@ -138,6 +139,7 @@ async def collect(world: World, name: ClusterName) -> tuple[Kept, ...]:
     paths = stage2.host_paths(accepted, cid)
     masker = masker_of(Reading(paths, stage2.look_envs(source, stored.inventory)))
     keys = await require_keys(world, name)
+    await operator.let_in(world, stored)
     async with await open_hosts(stored.inventory, keys, world.connect, world.clock, patience=0) as hosts:
         names = [host.name for host in stored.inventory.hosts]
         return tuple(await asyncio.gather(*(_keep(hosts, host, paths, masker) for host in names)))

@@ -7,15 +7,15 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 
-from provisioner import hops
+from provisioner import hops, operator
 from provisioner.access import require_cluster, require_keys
 from provisioner.draft import check_machine
 from provisioner.errors import DeadlineError, HostError, UsageError
 from provisioner.events import Phase, PhaseDone, PhaseStarted, Warned
 from provisioner.model.accepted import Accepted
 from provisioner.model.deadline import deadline_in, keeper_of
+from provisioner.model.engine import StackState
 from provisioner.model.grammar import BOUGHT
-from provisioner.model.hosts import Inventory
 from provisioner.model.ids import ClusterId, ClusterName, HostName, new_run_id
 from provisioner.model.plan import InfraPlan
 from provisioner.model.userdata import power_off_script
@@ -93,7 +93,7 @@ async def _change(
         if wanted.expires_at != accepted.expires_at:
             await hops.repair(world, name)
             await _apply(world, wanted, cid)
-        silent = await _tell_hosts(world, wanted, stored.inventory) if accepted.provider in _GUEST else ()
+        silent = await _tell_hosts(world, wanted, stored) if accepted.provider in _GUEST else ()
     return _report(wanted, cid, accepted.expires_at, silent)
 
 
@@ -123,11 +123,13 @@ def _refuse_more(name: ClusterName, plan: InfraPlan) -> None:
         )
 
 
-async def _tell_hosts(world: World, wanted: Accepted, inventory: Inventory | None) -> tuple[str, ...]:
+async def _tell_hosts(world: World, wanted: Accepted, stored: StackState) -> tuple[str, ...]:
     """Move the timers in the machines; returns hosts that could not be told, whose old timer still runs."""
     keys = await require_keys(world, ClusterName(wanted.cluster))
+    inventory = stored.inventory
     if inventory is None:
         return ()
+    await operator.let_in(world, stored)
     script = power_off_script(wanted.expires_at).encode()
     async with await open_hosts(inventory, keys, world.connect, world.clock) as hosts:
         reasons = await asyncio.gather(*(_tell_host(hosts, host.name, script) for host in inventory.hosts))

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from provisioner.events import Events
 from provisioner.infra.engine import Engine
+from provisioner.lookup import looker
 from provisioner.model.clock import Clock
 from provisioner.model.driver import Driver, DriverRegistry, Surroundings
 from provisioner.model.endpoints import with_endpoints
@@ -24,7 +25,7 @@ def surroundings_of(
 ) -> Surroundings:
     """What drivers may know of this process; `endpoints` of a request stand in for variables that the user did not set."""
     environ = with_endpoints(settings.environ, provider, endpoints or {})
-    return Surroundings(environ, settings.cache_dir, clock.now)
+    return Surroundings(environ, settings.cache_dir, clock.now, looker(settings))
 
 
 @dataclass(frozen=True, slots=True)

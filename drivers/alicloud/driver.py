@@ -11,10 +11,11 @@ from drivers.alicloud import credentials, sharednet, sweep
 from drivers.alicloud.api import Api, Send, Waits, https
 from drivers.alicloud.codes import Kind, error_kind
 from drivers.alicloud.diagnose import diagnose
+from drivers.alicloud.door import let_in
 from drivers.alicloud.pace import Pace
 from drivers.alicloud.placing import Ask, place
 from drivers.alicloud.policy import policy
-from drivers.alicloud.spec import AlicloudSpec, operator_cidr, parse_spec
+from drivers.alicloud.spec import AlicloudSpec, check_request, parse_spec
 from drivers.alicloud.wire import items
 from provisioner.errors import PreconditionError, ProviderError, SealerError, UsageError
 from provisioner.model.accepted import Accepted
@@ -28,8 +29,10 @@ from provisioner.model.driver import (
     Refused,
     Surroundings,
     Survey,
+    Visit,
 )
 from provisioner.model.ids import ClusterId, ClusterName
+from provisioner.model.ingress import guest_of, operator_cidr, operator_openings, settle_origin, with_origin
 from provisioner.model.networks import NetworkPlan, Networks, NetworkWish, SharedNetwork, Tell
 
 PLUGIN_VERSION = "3.105.0"
@@ -37,6 +40,8 @@ PLUGIN_VARIABLE = "SEALER_CLOUD_PLUGIN_ALICLOUD_DIR"
 PLUGIN_FILE = "pulumi-resource-alicloud"
 FALLBACK_REGION = "cn-hangzhou"
 """Only for calls that are the same everywhere, where nobody named a region."""
+LOOK_UP = "https://checkip.amazonaws.com/"
+"""Alibaba Cloud has no documented service that tells an address; this one is, and answers in plain text."""
 SHORT_LIFE = timedelta(minutes=30)
 _PACE = Pace()
 """One for the process: a run makes several drivers, and the service counts all of their calls."""
@@ -68,6 +73,8 @@ class AlicloudDriver:
         )
         self._seen: str | None = None
         """The region of the request that this driver was last asked about."""
+        self._from: str | None = None
+        """The operator's network, once it was asked for."""
 
     def region(self) -> str | None:
         """The region that the variables name."""
@@ -95,12 +102,27 @@ class AlicloudDriver:
     ) -> Choice:
         """Zones, types, disks, image; no call at all where every host stands."""
         del cid
+        check_request(accepted)
         region = self._region(accepted)
-        operator = operator_cidr(self._around.environ)
-        ask = Ask(accepted, region, operator, refused, standing, self._around.now(), lambda: self.account(region))
+        said = operator_cidr(self._around.environ)
+        asked = settle_origin(accepted, said, self._operator, standing=bool(standing))
+        ask = Ask(asked, region, refused, standing, self._around.now(), lambda: self.account(region))
         choice = place(self._api, ask)
         words = credentials.warnings(self._around.environ)
-        return Choice(choice.placement, choice.offers, (*choice.notes, *words))
+        return Choice(with_origin(choice.placement, asked), choice.offers, (*choice.notes, *words))
+
+    def _operator(self) -> str:
+        """The operator's network, looked up once by each driver."""
+        if self._from is None:
+            self._from = self._around.operator(LOOK_UP)
+        return self._from
+
+    def let_in(self, accepted: Accepted, cid: ClusterId, visit: Visit) -> str:
+        """One read of the group; a rule for this operator where none lets him in."""
+        if not operator_openings(accepted):
+            return ""
+        guest = guest_of(accepted, self._operator(), visit.name, self._around.now())
+        return let_in(self._api, self._region(accepted), cid, guest, visit)
 
     def _region(self, accepted: Accepted) -> str:
         region = accepted.region or self.region()

@@ -10,12 +10,19 @@ from typing import Any
 from drivers.alicloud import choose, network
 from drivers.alicloud.api import Api
 from drivers.alicloud.choose import Candidate, Market, Want
+from drivers.alicloud.codes import Kind, error_kind
 from drivers.alicloud.facts import ARCHITECTURES, Bought, Facts, Price
-from drivers.alicloud.spec import ANYWHERE, MIN_TTL, RELEASE_GRACE, Network, check_request, parse_ingress
-from provisioner.errors import CapacityError, UsageError
+from drivers.alicloud.spec import MIN_TTL, RELEASE_GRACE, Network, check_request
+from drivers.alicloud.wire import items
+from provisioner.errors import CapacityError, ProviderError, UsageError
 from provisioner.model.accepted import Accepted, AcceptedHost, AcceptedPool
 from provisioner.model.driver import Choice, Offer, Refused
+from provisioner.model.grammar import did_you_mean
 from provisioner.model.ids import HostName
+from provisioner.model.ingress import OPEN_NOTE, open_to_all
+
+LISTS_REGIONS = "cn-hangzhou"
+"""Whose address lists all regions."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +31,6 @@ class Ask:
 
     accepted: Accepted
     region: str
-    operator: str | None
     refused: tuple[Refused, ...]
     standing: frozenset[str]
     now: datetime
@@ -48,13 +54,13 @@ def place(api: Api, ask: Ask) -> Choice:
     Raises UsageError before any call for what cannot be served, CapacityError (13) when nothing is left for a pool.
     """
     asked = check_request(ask.accepted)
-    parse_ingress(asked, ask.operator, ask.accepted.ssh.port if ask.accepted.ssh else 22)
     kept = _kept(ask)
     missing = [host for host in ask.accepted.hosts if host.name not in kept]
     notes = _word_on_ssh(ask)
     if not missing:
         return Choice({**ask.accepted.placement, "hosts": kept}, _standing_offers(kept), notes)
     _check_deadline(ask)
+    demand_region(api, ask.region)
     facts = Facts(api, ask.region)
     standing = network.look_up(api, ask.region, asked)
     arch = _arch(ask.accepted)
@@ -78,6 +84,26 @@ def place(api: Api, ask: Ask) -> Choice:
         (*_standing_offers(kept), *(_offer(h, answers[h.pool]) for h in missing)),
         (*notes, *(standing.notes if standing else ()), *_tried(ask), *facts.notes, *_keeper(ask)),
     )
+
+
+def demand_region(api: Api, region: str) -> None:
+    """Refuse a region that is none, before its own address is tried for half a minute. Raises UsageError naming those that are.
+
+    Where the service does not list its regions, any name is taken.
+    """
+    home = region if api.endpoints.own.get("ecs") else LISTS_REGIONS
+    try:
+        answer = api.call("ecs", "DescribeRegions", home)
+    except ProviderError as error:
+        if error_kind(error) is not Kind.UNKNOWN_ACTION:
+            raise
+        return
+    names = sorted(str(row["RegionId"]) for row in items(answer, "Regions", "Region"))
+    if names and region not in names:
+        raise UsageError(
+            f"alicloud has no region {region!r} for this account",
+            hint=f"{did_you_mean(region, names) or 'use --region'}; regions: {', '.join(names)}",
+        )
 
 
 def _kept(ask: Ask) -> dict[str, Any]:
@@ -260,9 +286,7 @@ def _tried(ask: Ask) -> tuple[str, ...]:
 
 
 def _word_on_ssh(ask: Ask) -> tuple[str, ...]:
-    if ask.operator is not None or ask.accepted.network.get("public") == "none":
-        return ()
-    return (f"SSH is open to {ANYWHERE} (by key alone): set SEALER_CLOUD_OPERATOR_CIDR to your network to close it",)
+    return (OPEN_NOTE,) if open_to_all(ask.accepted) else ()
 
 
 def _keeper(ask: Ask) -> tuple[str, ...]:

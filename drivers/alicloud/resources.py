@@ -12,8 +12,9 @@ import pulumi_alicloud as alicloud
 from pulumi_alicloud import ecs, vpc
 
 import pulumi_sealer
-from drivers.alicloud.spec import BANDWIDTH, AlicloudSpec, Ingress, Machine, Subnet, auto_release
+from drivers.alicloud.spec import BANDWIDTH, AlicloudSpec, Machine, Subnet, auto_release
 from provisioner.model.driver import Marks, OutputSink
+from provisioner.model.ingress import Opening
 from provisioner.model.tags import HOST, POOL, RUN, tags_of
 from provisioner.model.userdata import user_data
 
@@ -112,9 +113,9 @@ def _group(scene: Scene, vpc_id: pulumi.Output[str]) -> tuple[pulumi.Output[str]
     return group.id, [_rule(scene, group, number, rule) for number, rule in enumerate(scene.spec.ingress)]
 
 
-def _rule(scene: Scene, group: ecs.SecurityGroup, number: int, rule: Ingress) -> pulumi.Resource:
+def _rule(scene: Scene, group: ecs.SecurityGroup, number: int, rule: Opening) -> pulumi.Resource:
     made: pulumi.Resource = ecs.SecurityGroupRule(
-        f"ingress-{number}",
+        rule.name,
         security_group_id=group.id,
         type="ingress",
         ip_protocol=rule.protocol,
@@ -122,8 +123,8 @@ def _rule(scene: Scene, group: ecs.SecurityGroup, number: int, rule: Ingress) ->
         port_range=f"{rule.first}/{rule.last}",
         policy="accept",
         priority=1,
-        cidr_ip=rule.cidr,
-        opts=scene.options(NETWORK_TIMEOUTS),
+        cidr_ip=rule.cidr(scene.spec.operator),
+        opts=scene.options(NETWORK_TIMEOUTS, aliases=[pulumi.Alias(name=f"ingress-{number}")]),  # its name once
     )
     return made
 

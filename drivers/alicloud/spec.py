@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from ipaddress import IPv4Network, ip_network
@@ -13,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
 from drivers.alicloud.choose import SYSTEM_DISK
 from provisioner.errors import PreconditionError, UsageError
 from provisioner.model.accepted import Accepted, AcceptedPool
+from provisioner.model.ingress import Opening, openings_of, origin_of
 
 DEFAULT_CIDR = "10.0.0.0/16"
 MIN_TTL = timedelta(minutes=30)
@@ -20,29 +20,14 @@ RELEASE_GRACE = timedelta(minutes=5)
 """How much later than the deadline the service is told to release: the deadline is fixed before a person reads the plan
 and the network is made, and the service counts its own 30 minutes from the machine's create call."""
 """The service releases no machine sooner than this after the call."""
-OPERATOR = "operator"
-OPERATOR_VARIABLE = "SEALER_CLOUD_OPERATOR_CIDR"
-ANYWHERE = "0.0.0.0/0"
 BANDWIDTH = 100
 """Mbit/s that a public address may send at most; paid by what is sent."""
 MOST_USER_TAGS = 12
 """A resource takes 20, and ours are up to 8."""
-_PORT = re.compile(r"(\d{1,5})(?:[-/](\d{1,5}))?")
-_HIGHEST_PORT = 65535
 
 
 class _Model(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Ingress(_Model):
-    """Who may reach a range of ports."""
-
-    first: int
-    last: int
-    protocol: str
-    cidr: str
-    operator: bool = False
 
 
 class Network(_Model):
@@ -97,7 +82,7 @@ class AlicloudSpec(_Model):
     vpc_id: str | None
     cidr: str
     subnets: tuple[Subnet, ...]
-    ingress: tuple[Ingress, ...]
+    ingress: tuple[Opening, ...]
     machines: tuple[Machine, ...]
     image_id: str
     user: str
@@ -105,6 +90,8 @@ class AlicloudSpec(_Model):
     tags: Mapping[str, str]
     expires_at: str | None
     account: str | None = None
+    operator: str | None = None
+    """The operator's network in the program: the one that the cluster was made from, wherever he is now."""
 
 
 def parse_network(accepted: Accepted) -> Network:
@@ -127,40 +114,6 @@ def parse_network(accepted: Accepted) -> Network:
     return network
 
 
-def parse_ingress(network: Network, operator: str | None, ssh_port: int) -> tuple[Ingress, ...]:
-    """All rules for what comes in, SSH first. `operator` is the operator's own network, where it is known.
-
-    Raises UsageError for a rule that cannot be served; a rule from the operator is never opened to everybody but SSH's,
-    which takes keys alone.
-    """
-    ssh = Ingress(first=ssh_port, last=ssh_port, protocol="tcp", cidr=operator or ANYWHERE, operator=True)
-    found = [ssh, *(_rule(rule, f"network.ingress[{index}]", operator) for index, rule in enumerate(network.ingress))]
-    return tuple(dict.fromkeys(found))
-
-
-def _rule(rule: Mapping[str, Any], key: str, operator: str | None) -> Ingress:
-    unknown = sorted(set(rule) - {"port", "protocol", "from"})
-    if unknown:
-        raise UsageError(f"{key}.{unknown[0]} is not known", hint="a rule has port, protocol and from")
-    match = _PORT.fullmatch(str(rule.get("port", "")))
-    first = int(match[1]) if match else 0
-    last = int(match[2] or match[1]) if match else 0
-    if not 0 < first <= last <= _HIGHEST_PORT:
-        raise UsageError(f"{key}.port: {rule.get('port')!r} is no port", hint="write 6443 or 30000-32767")
-    protocol = str(rule.get("protocol") or "tcp").lower()
-    if protocol not in {"tcp", "udp"}:
-        raise UsageError(f"{key}.protocol: {protocol!r} is neither tcp nor udp")
-    source = str(rule.get("from") or OPERATOR)
-    if source != OPERATOR:
-        return Ingress(first=first, last=last, protocol=protocol, cidr=str(_cidr(source, f"{key}.from")))
-    if operator is None:
-        raise UsageError(
-            f"{key}: port {rule['port']} is for the operator, whose address is not known here",
-            hint=f"set {OPERATOR_VARIABLE} to your network (like 203.0.113.7/32), or write one after `from:`",
-        )
-    return Ingress(first=first, last=last, protocol=protocol, cidr=operator, operator=True)
-
-
 def _cidr(text: str, key: str) -> IPv4Network:
     try:
         network = ip_network(text)
@@ -171,17 +124,10 @@ def _cidr(text: str, key: str) -> IPv4Network:
     return network
 
 
-def operator_cidr(environ: Mapping[str, str]) -> str | None:
-    """The operator's network as the variable gives it. Raises UsageError for what is none."""
-    text = environ.get(OPERATOR_VARIABLE)
-    if not text:
-        return None
-    return str(_cidr(text if "/" in text else f"{text}/32", f"${OPERATOR_VARIABLE}"))
-
-
 def check_request(accepted: Accepted) -> Network:
     """What needs no look at the account: the sizes, deadline, network, tags. Raises UsageError (3) naming the key."""
     network = parse_network(accepted)
+    openings_of(accepted)
     if accepted.ttl is not None and timedelta(seconds=accepted.ttl) < MIN_TTL:
         raise UsageError(
             "ttl: alicloud releases machines after 30 minutes at the earliest", hint="write ttl: 30m or more"
@@ -216,7 +162,10 @@ def auto_release(expires_at: str) -> str:
 
 
 def parse_spec(accepted: Accepted, operator: str | None) -> AlicloudSpec:
-    """The spec of a request whose placement was chosen. Raises UsageError; PreconditionError (12) without a placement."""
+    """The spec of a request whose placement was chosen; `operator` for a placement that an older version made.
+
+    Raises UsageError; PreconditionError (12) without a placement.
+    """
     network = check_request(accepted)
     placement = accepted.placement
     chosen: Any = placement.get("hosts")
@@ -224,14 +173,14 @@ def parse_spec(accepted: Accepted, operator: str | None) -> AlicloudSpec:
         raise PreconditionError("no machines were chosen for this request yet", hint="run `sealer-cloud up` again")
     pools = {pool.name: pool for pool in accepted.pools}
     made: Any = placement.get("network") or {}
-    ssh = accepted.ssh
+    ssh, origin = accepted.ssh, origin_of(placement)
     return AlicloudSpec(
         cluster=accepted.cluster,
         region=str(placement["region"]),
         vpc_id=made.get("vpcId"),
         cidr=str(made.get("cidr") or network.cidr or DEFAULT_CIDR),
         subnets=tuple(Subnet(zone=zone, **entry) for zone, entry in (made.get("subnets") or {}).items()),
-        ingress=parse_ingress(network, operator, ssh.port if ssh else 22),
+        ingress=openings_of(accepted),
         machines=tuple(
             _machine(
                 h.name,
@@ -248,6 +197,7 @@ def parse_spec(accepted: Accepted, operator: str | None) -> AlicloudSpec:
         tags=dict(accepted.tags),
         expires_at=accepted.expires_at,
         account=str(placement["account"]) if placement.get("account") else None,
+        operator=origin.address if origin else operator,
     )
 
 

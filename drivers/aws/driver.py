@@ -13,6 +13,7 @@ from drivers.aws.api import ATTEMPTS, FALLBACK_REGION, Api, Waits
 from drivers.aws.choose import kept, offers_of, place
 from drivers.aws.credentials import Credentials, endings, passed_on, region_of, resolve
 from drivers.aws.diagnose import diagnose
+from drivers.aws.door import let_in
 from drivers.aws.facts import LIVE, gather, on_demand_price
 from drivers.aws.permissions import policy
 from drivers.aws.placement import Placement, parse_placement
@@ -31,11 +32,23 @@ from provisioner.model.driver import (
     Refused,
     Surroundings,
     Survey,
+    Visit,
 )
 from provisioner.model.ids import ClusterId, ClusterName
+from provisioner.model.ingress import (
+    OPEN_NOTE,
+    guest_of,
+    open_to_all,
+    operator_cidr,
+    operator_openings,
+    settle_origin,
+    with_origin,
+)
 from provisioner.model.networks import NetworkPlan, Networks, NetworkWish, SharedNetwork, Tell
 
 PLUGIN = "pulumi-resource-aws"
+LOOK_UP = "https://checkip.amazonaws.com/"
+"""Amazon's own service: answers with the address that asks."""
 PLUGIN_DIR = "SEALER_CLOUD_PLUGIN_AWS_DIR"
 
 
@@ -51,6 +64,8 @@ class AwsDriver:
         self._known: tuple[Credentials, Api, str] | None = None
         self._seen: str | None = None
         """The region of the request at hand: what is asked about its cluster is looked up there."""
+        self._from: str | None = None
+        """The operator's network, once it was asked for."""
 
     def region(self) -> str | None:
         """`AWS_REGION`, `AWS_DEFAULT_REGION`, or the profile's."""
@@ -79,6 +94,7 @@ class AwsDriver:
     ) -> Choice:
         """Machines for the hosts that do not stand; one call (who are we) where all of them do."""
         check_request(accepted)
+        accepted = settle_origin(accepted, operator_cidr(self._around.environ), self._operator, standing=bool(standing))
         _, api, account = self._identity()
         old = parse_placement(accepted.placement)
         region = self._region_for(accepted, old, account)
@@ -127,6 +143,20 @@ class AwsDriver:
         """An IAM policy in JSON."""
         return policy()
 
+    def _operator(self) -> str:
+        """The operator's network, looked up once by each driver."""
+        if self._from is None:
+            self._from = self._around.operator(LOOK_UP)
+        return self._from
+
+    def let_in(self, accepted: Accepted, cid: ClusterId, visit: Visit) -> str:
+        """One read of the group's rules; a rule for this operator where none lets him in."""
+        region = accepted.region or self.region()
+        if not operator_openings(accepted) or region is None:
+            return ""
+        guest = guest_of(accepted, self._operator(), visit.name, self._around.now())
+        return let_in(self._reach()[1], region, cid, guest, visit)
+
     def diagnose(self, region: str, machine_id: str) -> tuple[str, ...]:
         """State, firewall, route and the console's last lines; empty where nobody answers."""
         try:
@@ -137,7 +167,7 @@ class AwsDriver:
     def parse_spec(self, accepted: Accepted) -> AwsSpec:
         """The spec of a request with a placement. Raises UsageError naming a key that AWS cannot serve."""
         self._seen = accepted.region or self._seen
-        return parse_aws(accepted)
+        return parse_aws(accepted, operator_cidr(self._around.environ))
 
     def check(self, spec: object | None = None, *, standing: bool = False) -> tuple[Check, ...]:  # noqa: ARG002
         """Credentials (and that they last), plugin, region; with a spec a foreign account raises AccessError (5)."""
@@ -216,12 +246,18 @@ class AwsDriver:
                 raise error
         return [thing for part in found for thing in part]
 
+    def _reach(self) -> tuple[Credentials, Api]:
+        """The API, without a call."""
+        if self._known is not None:
+            return self._known[:2]
+        credentials = resolve(self._around.environ)
+        waits = Waits(self._waiting.monotonic, self._waiting.sleep)
+        return credentials, Api(credentials, self._around.environ, self._attempts or ATTEMPTS, waits)
+
     def _identity(self) -> tuple[Credentials, Api, str]:
         """The one signed call that says whether the credentials are good, and whose they are."""
         if self._known is None:
-            credentials = resolve(self._around.environ)
-            waits = Waits(self._waiting.monotonic, self._waiting.sleep)
-            api = Api(credentials, self._around.environ, self._attempts or ATTEMPTS, waits)
+            credentials, api = self._reach()
             answer = api.call("sts", "get_caller_identity", self.region() or FALLBACK_REGION)
             self._known = credentials, api, str(answer.get("Account", ""))
         return self._known
@@ -247,7 +283,10 @@ class AwsDriver:
             )
         if any(host.spot for host in placement.hosts.values()):
             notes.append("spot machines can be taken away at any time")
-        return Choice(placement.to_json(user), offers_of(accepted, placement, prices), tuple(notes))
+        if open_to_all(accepted):
+            notes.append(OPEN_NOTE)
+        chosen = with_origin(placement.to_json(user), accepted)
+        return Choice(chosen, offers_of(accepted, placement, prices), tuple(notes))
 
     def _plugin(self) -> Path | None:
         environ = self._around.environ

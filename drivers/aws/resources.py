@@ -158,14 +158,17 @@ def _group(run: Declaring, vpc: Any) -> tuple[Any, tuple[pulumi.Resource, ...]]:
     )
     opened = [
         aws.vpc.SecurityGroupIngressRule(
-            f"ingress-{index}",
+            rule.name,
             security_group_id=group.id,
-            cidr_ipv4=rule.cidr,
-            from_port=rule.port,
-            to_port=rule.port,
-            ip_protocol="tcp",
-            tags=run.tags(f"ingress-{index}"),
-            opts=run.options(),
+            cidr_ipv4=rule.cidr(run.spec.operator),
+            from_port=rule.first,
+            to_port=rule.last,
+            ip_protocol=rule.protocol,
+            tags=run.tags(rule.name),
+            opts=pulumi.ResourceOptions.merge(
+                run.options(),
+                pulumi.ResourceOptions(aliases=[pulumi.Alias(name=f"ingress-{index}")]),  # its name once
+            ),
         )
         for index, rule in enumerate(run.spec.ingress)
     ]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from ipaddress import IPv4Network
 
 from drivers.aws.catalogue import query_of
 from drivers.aws.placement import Placed, Placement, parse_placement
@@ -12,6 +11,7 @@ from provisioner.errors import UsageError
 from provisioner.model.accepted import Accepted, AcceptedPool
 from provisioner.model.grammar import check_cidr
 from provisioner.model.hosts import WantedHost
+from provisioner.model.ingress import SSH, Opening, openings_of, origin_of
 
 SYSTEM_DISK = 40
 LARGEST_DISK = 16384
@@ -19,16 +19,6 @@ SMALLEST_DISK = 8
 PUBLIC = ("all", "first", "none")
 DEFAULT_PUBLIC = "first"
 NETWORK_KEYS = frozenset({"cidr", "vpc", "subnets", "shared", "public", "ingress"})
-ANYWHERE = "0.0.0.0/0"
-SSH = 22
-
-
-@dataclass(frozen=True, slots=True)
-class Ingress:
-    """Who may reach a port of the hosts from outside."""
-
-    port: int
-    cidr: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +40,9 @@ class AwsSpec:
     hosts: tuple[AwsHost, ...]
     user: str
     port: int
-    ingress: tuple[Ingress, ...]
+    ingress: tuple[Opening, ...]
+    operator: str | None
+    """The operator's network in the program: the one that the cluster was made from, wherever he is now."""
     jump: bool
     """True where only the first host has a public address."""
     tags: Mapping[str, str]
@@ -73,19 +65,22 @@ def check_request(accepted: Accepted) -> None:
     if not (image and image.id):
         query_of(image.name if image else None, image.arch if image else None)
     _check_network(accepted.network)
-    ingress_of(accepted)
+    openings_of(accepted)
     if accepted.ssh and accepted.ssh.private_key_file:
         raise UsageError("provider aws cannot serve ssh.privateKeyFile: a key is made for each cluster")
 
 
-def parse_aws(accepted: Accepted) -> AwsSpec:
-    """The spec of a request whose machines were chosen. Raises UsageError naming the key that cannot be served."""
+def parse_aws(accepted: Accepted, operator: str | None = None) -> AwsSpec:
+    """The spec of a request whose machines were chosen; `operator` for a placement that has none.
+
+    Raises UsageError naming the key that cannot be served.
+    """
     check_request(accepted)
     placement = parse_placement(accepted.placement)
     missing = [h.name for h in accepted.hosts if placement is None or h.name not in placement.hosts]
     if placement is None or missing:
         raise UsageError(f"no machine was chosen for {', '.join(missing) or 'this cluster'}")
-    public = str(accepted.network.get("public") or DEFAULT_PUBLIC)
+    public, origin = str(accepted.network.get("public") or DEFAULT_PUBLIC), origin_of(accepted.placement)
     pools = {pool.name: pool for pool in accepted.pools}
     hosts = tuple(
         _host(wanted, pools[wanted.pool], placement, public=public == "all" or (public == "first" and index == 0))
@@ -96,39 +91,12 @@ def parse_aws(accepted: Accepted) -> AwsSpec:
         hosts=hosts,
         user=accepted.ssh.user if accepted.ssh else "root",
         port=accepted.ssh.port if accepted.ssh else SSH,
-        ingress=ingress_of(accepted),
+        ingress=openings_of(accepted),
+        operator=origin.address if origin else operator,
         jump=public == "first",
         tags=accepted.tags,
         expires_at=accepted.expires_at,
     )
-
-
-def ingress_of(accepted: Accepted) -> tuple[Ingress, ...]:
-    """The open ports, SSH among them. Raises UsageError for what cannot be read."""
-    rules = accepted.network.get("ingress") or ()
-    if not isinstance(rules, (list, tuple)):
-        raise UsageError("network.ingress must be a list")
-    found = [_rule(rule) for rule in rules]
-    port = accepted.ssh.port if accepted.ssh else SSH
-    if not any(rule.port == port for rule in found):
-        found.insert(0, Ingress(port, ANYWHERE))  # without it nobody could lay anything; only keys are let in
-    return tuple(dict.fromkeys(found))
-
-
-def _rule(raw: object) -> Ingress:
-    if not isinstance(raw, Mapping) or not isinstance(raw.get("port"), int):
-        raise UsageError(f"network.ingress: {raw!r} needs a port", hint="write {port: 6443, from: 203.0.113.0/24}")
-    source = str(raw.get("from") or ANYWHERE)
-    if source == "any":
-        source = ANYWHERE
-    if source == "operator":
-        raise UsageError(
-            "network.ingress: `from: operator` is not built yet for aws", hint="write your address, like 203.0.113.7/32"
-        )
-    try:
-        return Ingress(int(raw["port"]), str(IPv4Network(source)))
-    except ValueError as error:
-        raise UsageError(f"network.ingress: {source!r} is no IPv4 network ({error})") from error
 
 
 def _check_pool(pool: AcceptedPool) -> None:

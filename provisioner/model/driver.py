@@ -6,12 +6,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import Protocol, runtime_checkable
+from typing import Protocol
 
+from provisioner.errors import PreconditionError
 from provisioner.model.accepted import Accepted
 from provisioner.model.ids import ClusterId, ClusterName, HostName, RunId
+from provisioner.model.ingress import OPERATOR_VARIABLE, operator_cidr
 from provisioner.model.networks import NetworkPlan, Networks, NetworkWish, SharedNetwork, Tell
-from provisioner.model.secret import Secret
 
 OutputSink = Callable[[str, object], None]
 """Called by a running program with `keys` (login_private, login_public, hmac) and `host` (one InventoryHost as a dict),
@@ -103,9 +104,9 @@ class FoundResource:
     currency: str = ""
     ci_run: str | None = None
     """The CI's own id of the run that made it."""
-
     shared: str | None = None
     """The network of `network create` that it is part of: no cluster's."""
+
 
 @dataclass(frozen=True, slots=True)
 class Survey:
@@ -139,12 +140,41 @@ class Marks:
 
 
 @dataclass(frozen=True, slots=True)
+class Visit:
+    """A command that wants to connect: the operator machine's name (8 hex digits that say nothing of it).
+
+    `known` are the ids of everything in the state, where a driver may find its group; `acting` False: look, change nothing.
+    """
+
+    name: str
+    known: tuple[str, ...] = ()
+    acting: bool = True
+
+
+def look_up_nobody(url: str) -> str:
+    """What surroundings without a network answer. Raises PreconditionError (12)."""
+    raise PreconditionError(
+        f"the operator's address is not known: {url} is not asked here",
+        hint=f"set {OPERATOR_VARIABLE} to your network (like 203.0.113.7/32)",
+    )
+
+
+@dataclass(frozen=True, slots=True)
 class Surroundings:
     """What a driver may know of this process: variables, where to cache, a clock. Drivers read no `os.environ`."""
 
     environ: Mapping[str, str] = field(repr=False)
     cache_dir: Path
     now: Callable[[], datetime]
+    look_up: Callable[[str], str] = look_up_nobody
+    """The public IPv4 address that the service at a URL sees us with. Raises PreconditionError (12)."""
+
+    def operator(self, service: str) -> str:
+        """The operator's own network: as the variable says it, else looked up at the provider's `service`.
+
+        Raises UsageError (3) for a variable that is none, PreconditionError (12) where nobody tells.
+        """
+        return operator_cidr(self.environ) or f"{self.look_up(service)}/32"
 
 
 class Driver(Protocol):
@@ -184,6 +214,14 @@ class Driver(Protocol):
 
     def permissions(self) -> str:
         """The least policy that it needs, as the provider writes policies; empty where it needs none."""
+
+    def let_in(self, accepted: Accepted, cid: ClusterId, visit: Visit) -> str:
+        """Make sure that the cluster's firewall lets this operator in, where its rules say `from: operator`.
+
+        One read where it does. Else one rule is added, known by the visit's name, and an older one of that name goes. Such
+        rules go with the cluster and are no drift. Returns what was changed (or, for a visit that only looks, is lacking)
+        in one line; empty for nothing. Raises PreconditionError (12) where the operator's address cannot be had.
+        """
 
     def diagnose(self, region: str, machine_id: str) -> tuple[str, ...]:
         """Why a machine may not answer, one line each, as far as can be seen: last console lines, firewall, route.
@@ -237,25 +275,6 @@ class Driver(Protocol):
 
     def remove_network(self, network: SharedNetwork, tell: Tell) -> tuple[str, ...]:
         """Remove a network's own parts, in the order of dependency; what is refused is answered, one line each."""
-
-
-@dataclass(frozen=True, slots=True)
-class Login:
-    """A login key: the private half in OpenSSH's file format, the public half as a line of authorized_keys."""
-
-    private: Secret
-    public: str
-
-
-@runtime_checkable
-class OnDisks(Protocol):
-    """A driver whose hosts' disks lie on this machine: their clusters are adopted from there."""
-
-    def kept(self, cid: ClusterId) -> Mapping[HostName, bytes]:
-        """What each host that has its disk keeps of the cluster (see `model/kept.py`), empty where it keeps nothing."""
-
-    def admit(self, cid: ClusterId) -> Login:
-        """Make a new login key and have every host take it in the place of the lost one."""
 
 
 DriverRegistry = Mapping[str, Callable[[Surroundings], Driver]]

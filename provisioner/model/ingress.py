@@ -7,8 +7,9 @@ Only the one that the cluster was made from stands in the placement, so that the
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from ipaddress import IPv4Network
 from typing import Any
 
@@ -67,11 +68,12 @@ class Origin:
 
 @dataclass(frozen=True, slots=True)
 class Guest:
-    """Who wants to come in: the network, and the name of the machine (8 hex digits that say nothing). `day` as 2026-11-24."""
+    """Who wants to come in where: his network, and his machine's name (8 hex digits that say nothing). `day` as 2026-11-24."""
 
     cidr: str
     name: str
     day: str
+    openings: tuple[Opening, ...]
     origin: str | None = None
     """The network that the cluster was made from: the program's own rules have it, so no rule with it is ours to drop."""
 
@@ -158,6 +160,28 @@ def origin_of(placement: Mapping[str, object]) -> Origin | None:
     return Origin(str(raw["address"]), bool(raw.get("ssh")))
 
 
+def settle_origin(accepted: Accepted, said: str | None, look_up: Callable[[], str], *, standing: bool) -> Accepted:
+    """The request with the operator in its placement: asked for only where a rule needs him, and kept while hosts stand.
+
+    `said` is what the variable says: whoever sets it wants SSH for himself alone, also where it was open to all before.
+    """
+    before = origin_of(accepted.placement)
+    ssh = bool(before and before.ssh) or said is not None
+    kept = {key: value for key, value in accepted.placement.items() if key != "operator"}
+    asking = accepted.model_copy(update={"placement": {**kept, "operator": Origin("unknown", ssh).to_json()}})
+    if not operator_openings(asking):
+        return accepted.model_copy(update={"placement": kept})
+    address = before.address if before and standing else look_up()
+    return accepted.model_copy(update={"placement": {**kept, "operator": Origin(address, ssh).to_json()}})
+
+
+def with_origin(placement: Mapping[str, object], accepted: Accepted) -> Mapping[str, object]:
+    """A choice's placement, with the operator as the request has him."""
+    origin = origin_of(accepted.placement)
+    kept = {key: value for key, value in placement.items() if key != "operator"}
+    return {**kept, "operator": origin.to_json()} if origin else kept
+
+
 def operator_cidr(environ: Mapping[str, str]) -> str | None:
     """The operator's network as the variable gives it; None where it is not set. Raises UsageError for what is none."""
     text = environ.get(OPERATOR_VARIABLE)
@@ -166,13 +190,20 @@ def operator_cidr(environ: Mapping[str, str]) -> str | None:
     return _cidr(text if "/" in text else f"{text}/32", f"${OPERATOR_VARIABLE}")
 
 
-def admission(openings: Iterable[Opening], rules: Iterable[GroupRule], guest: Guest) -> Admission:
+def guest_of(accepted: Accepted, cidr: str, name: str, now: datetime) -> Guest:
+    """Who comes in to the cluster of this request now."""
+    origin = origin_of(accepted.placement)
+    day = f"{now:%Y-%m-%d}"
+    return Guest(cidr, name, day, operator_openings(accepted), origin.address if origin else None)
+
+
+def admission(rules: Iterable[GroupRule], guest: Guest) -> Admission:
     """What a group lacks so that the guest comes in: nothing where some rule lets him in already, whoever made it.
 
     His own rules for another network go; beyond `MOST_RULES` the oldest rules of other operators go too.
     """
     there = tuple(rules)
-    wanted = [Opening(o.first, o.last, o.protocol, guest.cidr) for o in openings]
+    wanted = [Opening(o.first, o.last, o.protocol, guest.cidr) for o in guest.openings]
     stale = [r for r in there if guest.owns(r.description) and r.cidr not in (guest.cidr, guest.origin)]
     left = [r for r in there if r not in stale]
     add = tuple(w for w in dict.fromkeys(wanted) if not any(_lets_in(rule.opening, w) for rule in left))
@@ -180,6 +211,18 @@ def admission(openings: Iterable[Opening], rules: Iterable[GroupRule], guest: Gu
     excess = len(others) + len(add) - MOST_RULES if add else 0
     oldest = sorted(others, key=lambda r: r.description.rpartition(" ")[2])
     return Admission(add, (*stale, *oldest[: max(excess, 0)]))
+
+
+def admitted_words(change: Admission, guest: Guest, *, acting: bool) -> str:
+    """What a person reads of an admission; empty where nobody was kept out."""
+    ports = ", ".join(f"{o.protocol} {o.first}" + (f"-{o.last}" if o.last > o.first else "") for o in change.add)
+    if not ports:
+        return ""
+    if acting:
+        return f"this machine comes from {guest.cidr} now: a rule lets it in ({ports})"
+    return (
+        f"this machine comes from {guest.cidr} now and is not let in ({ports}): any command that connects adds a rule"
+    )
 
 
 def _lets_in(rule: Opening, wanted: Opening) -> bool:

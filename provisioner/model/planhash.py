@@ -19,8 +19,8 @@ _RUNS_AS_ROOT = (StepKind.INIT, StepKind.START, StepKind.RECONFIGURE, StepKind.M
 _NOT_IN_HASH = ("expiresAt",)
 """Times. Of a ttl the deadline alone is in the request, and it is another one for each run of a new cluster."""
 _FILES = re.compile(r"privateKeyFile|knownHostsFile")
-_NOT_INSIDE = {"placement": re.compile(r".*price.*", re.IGNORECASE), "ssh": _FILES, "machines": _FILES}
-"""Inside some parts: prices, which change while a person reads, and paths of files on the operator's machine."""
+_NOT_INSIDE = {"placement": re.compile(r".*price.*|address", re.IGNORECASE), "ssh": _FILES, "machines": _FILES}
+"""Inside some parts: prices, which change while a person reads, the operator's address, paths of files on his machine."""
 
 
 def plan_hash(plan: Plan, accepted: Accepted) -> str:

@@ -22,8 +22,6 @@ from drivers.alicloud.spec import (
     RELEASE_GRACE,
     auto_release,
     check_request,
-    operator_cidr,
-    parse_ingress,
     parse_network,
     parse_spec,
 )
@@ -200,31 +198,6 @@ def test_a_deadline_too_near_is_refused_for_new_machines(tmp_path: Path) -> None
     near = f"{NOW + timedelta(minutes=20):%Y-%m-%dT%H:%M:%SZ}"
     with pytest.raises(UsageError, match="nearer than the 30 minutes"):
         Answers(AssertionError()).driver(tmp_path).choose(accepted(expires_at=near), None, standing=frozenset())
-
-
-def test_ingress() -> None:
-    rules = ({"port": 6443}, {"port": "30000-32767", "protocol": "udp", "from": "10.0.0.0/8"})
-    asked = parse_network(accepted(network={"ingress": list(rules)}))
-    found = parse_ingress(asked, "203.0.113.7/32", 22)
-    assert [(r.first, r.last, r.protocol, r.cidr) for r in found] == [
-        (22, 22, "tcp", "203.0.113.7/32"),
-        (6443, 6443, "tcp", "203.0.113.7/32"),
-        (30000, 32767, "udp", "10.0.0.0/8"),
-    ]
-    with pytest.raises(UsageError, match="address is not known"):
-        parse_ingress(asked, None, 22)
-    assert parse_ingress(parse_network(accepted()), None, 2222)[0].cidr == "0.0.0.0/0"
-    assert operator_cidr({"SEALER_CLOUD_OPERATOR_CIDR": "203.0.113.7"}) == "203.0.113.7/32"
-    with pytest.raises(UsageError):
-        operator_cidr({"SEALER_CLOUD_OPERATOR_CIDR": "me"})
-
-
-@pytest.mark.parametrize(
-    "rule", [{"port": 0}, {"port": 70000}, {"port": "9-1"}, {"port": 1, "from": "x"}, {"port": 1, "to": 2}, {}]
-)
-def test_wrong_rules(rule: dict[str, object]) -> None:
-    with pytest.raises(UsageError, match=r"network.ingress\[0\]"):
-        parse_ingress(parse_network(accepted(network={"ingress": [rule]})), "1.2.3.4/32", 22)
 
 
 @pytest.mark.parametrize(("public", "who"), [("all", [True, True]), ("first", [True, False]), ("none", [False, False])])

@@ -11,7 +11,7 @@ from drivers.aws.diagnose import console_lines
 from drivers.aws.facts import price_in
 from drivers.aws.failures import clean, is_gone, of_code
 from drivers.aws.permissions import policy
-from drivers.aws.spec import check_request, ingress_of
+from drivers.aws.spec import check_request
 from provisioner.errors import UsageError
 from provisioner.model.accepted import Accepted
 from provisioner.model.secret import Secret
@@ -76,7 +76,7 @@ def accepted(**more):
         ({"network": {"vpc": "vpc-1", "shared": "ci"}}, "exclude each other"),
         ({"network": {"vpc": "vpc-1", "cidr": "10.0.0.0/16"}}, "network.cidr is for a network of our own"),
         ({"network": {"cidr": "10.0.0.0/8"}}, "between /16 and /28"),
-        ({"network": {"ingress": [{"port": 6443, "from": "operator"}]}}, "not built yet"),
+        ({"network": {"ingress": [{"port": 6443, "protocol": "icmp"}]}}, "neither tcp nor udp"),
         ({"network": {"ingress": [{"port": 6443, "from": "nowhere"}]}}, "is no IPv4 network"),
         ({"osImage": {"name": "plan9"}}, "'plan9' is not known for aws"),
         ({"osImage": {"name": "debian-12", "arch": "riscv64"}}, "not to be had on aws"),
@@ -87,12 +87,6 @@ def accepted(**more):
 def test_a_request_that_aws_cannot_serve_is_refused_by_its_key(more, message):
     with pytest.raises(UsageError, match=message):
         check_request(accepted(**more))
-
-
-def test_ssh_is_open_unless_the_request_says_from_where():
-    assert [(r.port, r.cidr) for r in ingress_of(accepted())] == [(22, "0.0.0.0/0")]
-    own = accepted(network={"ingress": [{"port": 22, "from": "203.0.113.0/24"}, {"port": 6443}]})
-    assert [(r.port, r.cidr) for r in ingress_of(own)] == [(22, "203.0.113.0/24"), (6443, "0.0.0.0/0")]
 
 
 def test_images_by_owner_and_name():
