@@ -21,7 +21,7 @@ REGIONS = ("eu-central-1", "us-west-2")
 READS = ("Describe", "Get", "List")
 _SCOPE = re.compile(r"Credential=([^/]+)/\d+/([^/]+)/([^/]+)/")
 _ID = re.compile(r"(?:vpc|subnet|igw|rtb|rtbassoc|sg|i|vol|sir)-[0-9a-f]{8,}")
-MARK = "sealer-cloud:cid"
+MARKS = ("sealer-cloud:cid", "sealer-cloud:network")
 
 
 @dataclass(frozen=True)
@@ -185,9 +185,10 @@ def allowed(policy, call):
 
 
 def _holds(kind, test, call):
-    if kind != "Null" or [*test] != [f"aws:ResourceTag/{MARK}"]:
+    marks = [key.removeprefix("aws:ResourceTag/") for key in test]
+    if kind != "Null" or len(marks) != 1 or marks[0] not in MARKS:
         return False
-    about = [ours for ours in map(_is_ours(call.region), _ids(call)) if ours is not None]
+    about = [ours for ours in map(_is_ours(call.region, marks[0]), _ids(call)) if ours is not None]
     return all(about)
 
 
@@ -195,14 +196,14 @@ def _ids(call):
     return {found for value in call.params.values() for found in _ID.findall(str(value))}
 
 
-def _is_ours(region):
+def _is_ours(region, mark):
     backend = ec2_backends[ACCOUNT][region]
 
     def look(id_):
         """True with our mark, False without, None for what is not there: EC2 then says so itself."""
         if id_.startswith("rtbassoc-"):
             id_ = next((t.id for t in backend.route_tables.values() if id_ in t.all_associations_ids), "")
-        return MARK in backend.tags.get(id_, {}) if _is_there(backend, id_) else None
+        return mark in backend.tags.get(id_, {}) if _is_there(backend, id_) else None
 
     return look
 

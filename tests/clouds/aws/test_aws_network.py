@@ -8,8 +8,8 @@ from provisioner.model.ids import ClusterId
 from provisioner.model.networks import NetworkWish
 from provisioner.model.tags import network_tags
 from tests.clouds.aws.cloud import REGION, ZONES
+from tests.clouds.aws.made import make_machine
 from tests.clouds.aws.requests import RUN, accepted, chosen
-from tests.clouds.aws.test_aws_driver import make_machine
 
 pytestmark = pytest.mark.clouds
 WISH = NetworkWish("ci", REGION, ZONES[:2])
@@ -38,7 +38,9 @@ def only(driver):
 
 
 def test_a_network_is_made_marked_used_and_removed(cloud):
+    """With no more rights than the policy that `doctor --permissions` prints."""
     driver, ec2, told = cloud.driver(), cloud.client(), []
+    cloud.gate.policy = driver.permissions()
     make(driver, tell=told.append)
     assert told == WHOLE
     network = only(driver)
@@ -64,6 +66,10 @@ def test_a_network_is_made_marked_used_and_removed(cloud):
     ec2.delete_network_interface(NetworkInterfaceId=card["NetworkInterfaceId"])
 
     assert only(driver).parts == network.parts, "a cluster's end leaves it"
+    kept = cloud.gate.fault("DeleteSubnet", "OperationNotPermitted", times=1)
+    refused = driver.remove_network(only(driver), told.append)
+    assert (kept.hits, "OperationNotPermitted" in refused[0]) == (1, True)
+    assert [p.kind for p in only(driver).parts] == ["vpc", "subnet"], "the rest went"
     assert driver.remove_network(only(driver), told.append) == ()
     assert cloud.standing() == []
     assert driver.networks((REGION,), "ci").found == ()
