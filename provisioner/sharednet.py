@@ -89,7 +89,9 @@ async def list_networks(world: World, provider: str | None, regions: tuple[str, 
         found += networks.found
         dark += [(f"{name} {region}", reason) for region, reason in networks.not_looked_at]
     if failed and len(failed) == len(asked):
-        raise worst_of(failed)
+        worst = worst_of(failed)
+        told = "; ".join(f"{where}: {reason}" for where, reason in dark)
+        raise type(worst)(f"no cloud account could be looked at: {told}", hint=worst.hint) from worst
     return Networks(tuple(sorted(found, key=lambda n: (n.name, n.provider, n.region, n.id or ""))), tuple(dark))
 
 

@@ -21,6 +21,7 @@ from drivers.alicloud.sweep import (
     Account,
     Thing,
     delete,
+    forbids,
 )
 from drivers.alicloud.wire import items, tags_in
 from provisioner.errors import AccessError, ProviderError, SealerError, UsageError
@@ -67,7 +68,7 @@ def _guarded(api: Api, region: str, name: str | None) -> list[SharedNetwork] | S
     try:
         return _in_region(api, region, name)
     except SealerError as error:
-        if isinstance(error, AccessError) and not error.evidence.startswith(("Forbidden", "NoPermission")):
+        if isinstance(error, AccessError) and not forbids(error):
             raise
         return error
 

@@ -157,7 +157,7 @@ def _everywhere(account: Account, look: Callable[[str], list[Thing]]) -> list[Th
         return [thing for found in pool.map(look, regions) for thing in found]
 
 
-def _forbids(error: AccessError) -> bool:
+def forbids(error: AccessError) -> bool:
     """True where the key is good and may not look there: policies often name the regions of their users."""
     return error.evidence.startswith(("Forbidden", "NoPermission", "NotAuthorized"))
 
@@ -169,7 +169,7 @@ def _allowed(account: Account, look: Callable[[str], list[Thing]]) -> Callable[[
         try:
             return look(region)
         except AccessError as error:
-            if region == account.home or not _forbids(error):
+            if region == account.home or not forbids(error):
                 raise
             return []
 
@@ -236,7 +236,7 @@ def survey(account: Account) -> Survey:
             shared = [t for kinds in (SUBNET, VPC) for t in account.listed(kinds, region, Tag=[{"Key": tags.SHARED}])]
             return [*account.ours(region), *(t for t in shared if not t.cid and tags.SHARED in t.tags)]
         except SealerError as error:
-            if isinstance(error, AccessError) and not _forbids(error):
+            if isinstance(error, AccessError) and not forbids(error):
                 raise
             refused.append((region, error.message))
             return []

@@ -227,7 +227,8 @@ class AwsDriver:
     def make_network(self, plan: NetworkPlan, tags: Mapping[str, str], tell: Tell) -> None:
         """The parts in their order; no create call is sent twice."""
         credentials, _, _ = self._identity()
-        netmake.make(Api(credentials, self._around.environ, attempts=1), plan, tags, self._waiting, tell)
+        waits = Waits(self._waiting.monotonic, self._waiting.sleep)
+        netmake.make(Api(credentials, self._around.environ, 1, waits), plan, tags, self._waiting, tell)
 
     def remove_network(self, network: SharedNetwork, tell: Tell) -> tuple[str, ...]:
         """The parts in the order of dependency."""

@@ -12,8 +12,8 @@ from drivers.aws.sweep import FIRST_WAIT, LONGEST_WAIT, Waiting
 from provisioner.model.networks import NetworkPlan, Part, Tell
 
 AGAIN_SECONDS = 90.0
-AGAIN = frozenset({"RequestLimitExceeded", "Throttling", "ThrottlingException", "Unavailable", "InternalError"})
-"""The service says "later": nothing was made."""
+AGAIN = frozenset({"IncorrectState"})
+"""What was made a moment ago is not ready for more; "too many requests" is waited for by the Api itself."""
 DONE = frozenset({"Resource.AlreadyAssociated", "RouteAlreadyExists"})
 """What was to be made stands: an answer was lost, or another runner was quicker."""
 

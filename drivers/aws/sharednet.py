@@ -76,7 +76,7 @@ def rows_in(api: Api, region: str, name: str | None) -> list[Rows]:
         return list(api.pages("ec2", action, region, key, Filters=where))
 
     vpcs = listed("describe_vpcs", "Vpcs")
-    gateways = listed("describe_internet_gateways", "InternetGateways")
+    gateways = sorted(listed("describe_internet_gateways", "InternetGateways"), key=lambda g: not g.get("Attachments"))
     tables = listed("describe_route_tables", "RouteTables")
     subnets = listed("describe_subnets", "Subnets") if vpcs else []
     homes = {str(v["VpcId"]): v for v in vpcs}
