@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -74,7 +75,9 @@ SUBNET = Kinds(
     "vswitch", "vpc", "DescribeVSwitches", ("VSwitches", "VSwitch"), "VSwitchId", "VSwitchName", "DeleteVSwitch"
 )
 VPC = Kinds("vpc", "vpc", "DescribeVpcs", ("Vpcs", "Vpc"), "VpcId", "VpcName", "DeleteVpc")
-ALL = (INSTANCE, DISK, GROUP, SUBNET, VPC)
+PARTS = (GROUP, SUBNET, VPC)
+"""What a network is made of."""
+ALL = (INSTANCE, DISK, *PARTS)
 """In the order in which they can be removed."""
 
 
@@ -109,10 +112,10 @@ class Account:
         found = [
             t for kinds in ALL for t in self.listed(kinds, region, Tag=[tag]) if t.cid and (cid is None or t.cid == cid)
         ]
-        mine = {t.id: t for t in [*found, *self._untagged(region, found, cid)]}
+        mine = {t.id: t for t in [*found, *self.untagged(region, found, cid)]}
         return _sorted(t for t in mine.values() if tags.SHARED not in t.tags)  # what clusters share is nobody's
 
-    def _untagged(self, region: str, found: Iterable[Thing], cid: ClusterId | None) -> list[Thing]:
+    def untagged(self, region: str, found: Iterable[Thing], cid: ClusterId | None) -> list[Thing]:
         """The vSwitches that a cut run left before they had tags (a moment later than all else): name and network tell whose."""
         owner = {t.id: t for t in found if t.kind == VPC.kind}
         rest = []
@@ -205,7 +208,11 @@ def leftovers(account: Account, cid: ClusterId) -> tuple[str, ...]:
 
 
 def orphans(account: Account, cid: ClusterId, known: frozenset[str]) -> dict[str, str]:
-    """Machines of a cluster that the state does not know: host → id. Raises ProviderError where one host has two."""
+    """Machines of a cluster that the state does not know: host → id. Raises ProviderError where one host has two.
+
+    Parts of a network that it does not know are removed: a vSwitch that nobody recorded would keep its addresses from
+    the one that is made next.
+    """
 
     def look(region: str) -> list[Thing]:
         found = account.listed(INSTANCE, region, Tag=[{"Key": tags.CID, "Value": str(cid)}])
@@ -224,7 +231,25 @@ def orphans(account: Account, cid: ClusterId, known: frozenset[str]) -> dict[str
                 hint="delete the one that is not wanted, then run the same command",
             )
         by_host[host] = thing.id
+    if any(not one.startswith("i-") for one in known):  # else we were told of machines alone
+        _end_strays(account, cid, known)
     return by_host
+
+
+def _end_strays(account: Account, cid: ClusterId, known: frozenset[str]) -> None:
+    """Never waits: what is in use is no stray, or goes with its machine later."""
+
+    def look(region: str) -> list[Thing]:
+        tag = {"Key": tags.CID, "Value": str(cid)}
+        tagged = [t for kinds in PARTS for t in account.listed(kinds, region, Tag=[tag]) if t.cid == cid]
+        named = [t for t in account.untagged(region, tagged, cid) if t.name.startswith(f"{cid}-")]
+        return _sorted([*tagged, *named])
+
+    by_kind = {kinds.kind: kinds for kinds in PARTS}
+    for thing in _everywhere(account, look):
+        if thing.id not in known:
+            with contextlib.suppress(ProviderError):
+                delete(account, by_kind[thing.kind], thing, patience=0.0)
 
 
 def survey(account: Account) -> Survey:

@@ -21,7 +21,8 @@ from provisioner.model.ids import ClusterId, ClusterName
 from provisioner.model.leftovers import Fate
 from provisioner.world import World
 from tests.clouds.alicloud.asked import CID, Clock, driver
-from tests.clouds.alicloud.made import make_cluster
+from tests.clouds.alicloud.client import good
+from tests.clouds.alicloud.made import make_cluster, tag_words
 from tests.clouds.alicloud.sim.account import Key
 from tests.clouds.alicloud.sim.faults import Fault, token_expired
 from tests.clouds.alicloud.sim.server import KEY_ID, SECRET, Simulator
@@ -29,6 +30,7 @@ from tests.unit.pipeline.conftest import UP, Stage
 
 pytestmark = pytest.mark.clouds
 NONE: frozenset[str] = frozenset()
+OURS = tag_words(cid=CID, cluster="demo")
 ASKED = replace(UP, provider="alicloud", region="cn-hangzhou")
 
 
@@ -231,3 +233,19 @@ async def test_gc_that_may_look_nowhere_says_so(user: Cloudy) -> None:
     user.simulator.account.faults.add(token_expired())
     with pytest.raises(AccessError):
         await look(user)
+
+
+# ---------------------------------------------------------------- what a cut run left
+
+
+def test_parts_of_a_network_that_no_state_knows_give_way(alicloud: Simulator) -> None:
+    """A vSwitch that a cut run made has no tags yet: it would keep its addresses from the next one for ever."""
+    vpc, _ = (good(alicloud, "vpc", "CreateVpc", CidrBlock="10.8.0.0/16", **OURS)["VpcId"] for _ in range(2))
+    words = {"VpcId": vpc, "ZoneId": "cn-hangzhou-h", "CidrBlock": "10.8.0.0/24"}
+    good(alicloud, "vpc", "CreateVSwitch", VSwitchName=f"{CID}-cn-hangzhou-h", **words)
+    group = good(alicloud, "ecs", "CreateSecurityGroup", VpcId=vpc, **OURS)["SecurityGroupId"]
+    one, cid = driver(alicloud), ClusterId(CID)
+    assert one.orphans(cid, NONE) == {}
+    assert len(alicloud.account.store.all()) == 4, "who knows nothing of a state removes nothing"
+    assert one.orphans(cid, frozenset({CID, vpc, group})) == {}
+    assert {t.id for t in alicloud.account.store.all()} == {vpc, group}
