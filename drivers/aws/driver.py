@@ -18,7 +18,7 @@ from drivers.aws.facts import LIVE, gather, on_demand_price
 from drivers.aws.permissions import policy
 from drivers.aws.placement import Placement, parse_placement
 from drivers.aws.spec import AwsSpec, check_request, parse_aws
-from drivers.aws.sweep import Waiting, end_machines, remove
+from drivers.aws.sweep import Waiting, end_machines, let_go, remove
 from provisioner.errors import AccessError, PreconditionError, SealerError, UsageError, worst_of
 from provisioner.model import tags as words
 from provisioner.model.accepted import Accepted
@@ -94,9 +94,9 @@ class AwsDriver:
     ) -> Choice:
         """Machines for the hosts that do not stand; one call (who are we) where all of them do."""
         check_request(accepted)
+        old = parse_placement(accepted.placement)
         accepted = settle_origin(accepted, operator_cidr(self._around.environ), self._operator, standing=bool(standing))
         _, api, account = self._identity()
-        old = parse_placement(accepted.placement)
         region = self._region_for(accepted, old, account)
         stays = kept(accepted, old, standing)
         new = [host for host in accepted.hosts if host.name not in stays]
@@ -118,14 +118,16 @@ class AwsDriver:
     def orphans(self, cid: ClusterId, known: frozenset[str]) -> Mapping[str, str]:
         """Living machines with this cid that the state does not know. A twin of one that it knows is ended here."""
         _, api, _ = self._identity()
-        found = [thing for thing in self._of(cid) if thing.id not in known and thing.state in (*LIVE, "")]
-        have = {t.tags.get(words.HOST, "") for t in self._of(cid) if t.id in known}
+        there = self._of(cid)
+        found = [thing for thing in there if thing.id not in known and thing.state in (*LIVE, "")]
+        have = {t.tags.get(words.HOST, "") for t in there if t.id in known}
         machines = [thing for thing in found if thing.kind == look.MACHINE and thing.tags.get(words.HOST)]
         adopted = {m.tags[words.HOST]: m for m in machines if m.tags[words.HOST] not in have}
         end_machines(api, [m for m in machines if m not in adopted.values()], self._waiting)
         if any(not id_.startswith("i-") for id_ in known):  # else we were told of machines alone
             # Never waits: what is in use is no orphan, or goes with its machine later.
             remove(api, [t for t in found if t.kind != look.MACHINE], self._waiting, rest_seconds=-1)
+            let_go(api, [t for t in there if t.kind == "route-table" and t.id in known], known)
         return {host: machine.id for host, machine in adopted.items()}
 
     def survey(self, regions: tuple[str, ...] = ()) -> Survey:
