@@ -56,11 +56,12 @@ async def _up(world: World, draft: Draft, adopt: Mapping[str, str]) -> StackOutp
 async def _orphans(world: World, draft: Draft) -> Mapping[str, str]:
     """Machines that a cut run made and could not record, by host: taken over, so that no host is ever bought twice.
 
-    Looked for whenever the engine would make a machine of a cluster that is older than this run: not only after a
+    Looked for whenever the engine would make something of a cluster that is older than this run: not only after a
     repair, as the run that repaired may have been cut in its turn.
     """
     stored = draft.wish.stored
-    if stored is None or not is_standing(draft.wish) or not any(is_machine(c.type) for c in draft.plan.infra.create):
+    bought = [c for c in draft.plan.infra.create if is_machine(c.type) or not c.type.startswith("sealer:")]
+    if stored is None or not is_standing(draft.wish) or not bought:
         return {}
     found = await asyncio.to_thread(draft.driver.orphans, draft.cid, frozenset(stored.resource_ids))
     wanted = {c.name for c in draft.plan.infra.create if is_machine(c.type)}

@@ -15,6 +15,7 @@ from provisioner.errors import ProviderError, SealerError
 MACHINES_SECONDS = 300.0
 """EC2 takes up to some minutes to let a machine go."""
 REST_SECONDS = 120.0
+RULE = "security-group-rule"
 FIRST_WAIT, LONGEST_WAIT = 1.0, 10.0
 BUSY = frozenset({"DependencyViolation", "InvalidGroup.InUse", "ResourceInUse", "VolumeInUse", "IncorrectState"})
 """Something that is on its way out still holds it."""
@@ -33,6 +34,8 @@ def remove(
 ) -> list[SealerError]:
     """Remove all of these; idempotent. What could not be removed is answered as errors, the rest is removed anyway."""
     todo = [thing for thing in things if thing.kind in ORDER]
+    if any(thing.kind == "security-group" for thing in todo):
+        todo = [thing for thing in todo if thing.kind != RULE]  # a rule goes with its group
     failed: list[SealerError] = []
     machines = [thing for thing in todo if thing.kind == MACHINE]
     try:
@@ -86,6 +89,18 @@ def _living(api: Api, region: str, ids: list[str]) -> list[str]:
     found = api.pages("ec2", "describe_instances", region, "Reservations", Filters=where)
     machines = [machine for batch in found for machine in batch.get("Instances", ())]
     return [m["InstanceId"] for m in machines if m["State"]["Name"] != "terminated"]
+
+
+def let_go(api: Api, tables: Iterable[Found], known: frozenset[str]) -> None:
+    """Take away what these route tables are associated with beyond what is known.
+
+    An association carries no tag, and EC2 refuses a second one of the same subnet.
+    """
+    for table in tables:
+        answer = api.call("ec2", "describe_route_tables", table.region, RouteTableIds=[table.id])
+        used = [a for t in answer.get("RouteTables", ()) for a in t.get("Associations", ()) if not a.get("Main")]
+        for id_ in {str(a["RouteTableAssociationId"]) for a in used} - known:
+            api.call("ec2", "disassociate_route_table", table.region, AssociationId=id_)
 
 
 def _patiently(api: Api, thing: Found, waiting: Waiting, seconds: float) -> None:
@@ -142,15 +157,20 @@ def _simply(action: str, key: str, *, many: bool = False) -> Callable[[Api, str,
     return step
 
 
-def _nothing(_api: Api, _region: str, _id: str) -> None:
-    """A rule goes with its group."""
+def _rule(api: Api, region: str, id_: str) -> None:
+    """One that nobody recorded, in a group that stays: while it is there, it cannot be made again."""
+    where = filters({"security-group-rule-id": id_})
+    answer = api.attempt("ec2", "describe_security_group_rules", region, Filters=where)
+    for rule in answer.get("SecurityGroupRules", ()):
+        action = f"revoke_security_group_{'egress' if rule.get('IsEgress') else 'ingress'}"
+        api.attempt("ec2", action, region, GroupId=rule["GroupId"], SecurityGroupRuleIds=[id_])
 
 
 _STEPS: dict[str, Callable[[Api, str, str], None]] = {
     "spot-instances-request": _simply("cancel_spot_instance_requests", "SpotInstanceRequestIds", many=True),
     "volume": _simply("delete_volume", "VolumeId"),
     "network-interface": _simply("delete_network_interface", "NetworkInterfaceId"),
-    "security-group-rule": _nothing,
+    RULE: _rule,
     "security-group": _group,
     "route-table": _routes,
     "internet-gateway": _gateway,

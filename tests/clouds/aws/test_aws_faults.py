@@ -89,3 +89,21 @@ def test_a_token_that_ends_before_the_run_would_is_said_before_anything_is_made(
     calm = cloud.driver(AWS_SESSION_TOKEN="token-canary", AWS_CREDENTIAL_EXPIRATION=later)
     assert calm.choose(accepted(cloud.image()), None, standing=frozenset()).notes == ()
     assert cloud.gate.mutations() == []
+
+
+def test_what_a_cut_run_made_and_did_not_record_is_out_of_the_way(cloud):
+    """A rule or a route of a subnet cannot be made a second time: EC2 refuses it, and `up` would never end."""
+    _, group = make_network(cloud)
+    ec2 = cloud.client()
+    rule = {"IpProtocol": "tcp", "FromPort": 22, "ToPort": 22, "IpRanges": [{"CidrIp": "0.0.0.0/0"}]}
+    marks = [{"ResourceType": "security-group-rule", "Tags": [{"Key": "sealer-cloud:cid", "Value": CID}]}]
+    ec2.authorize_security_group_ingress(GroupId=group, IpPermissions=[rule], TagSpecifications=marks)
+    recorded = frozenset(id_ for id_ in cloud.standing()) | {
+        table["RouteTableId"] for table in ec2.describe_route_tables()["RouteTables"]
+    }
+    assert cloud.driver().orphans(ClusterId(CID), recorded) == {}
+    assert ec2.describe_security_groups(GroupIds=[group])["SecurityGroups"][0]["IpPermissions"] == []
+    own = {"Name": "tag:sealer-cloud:cid", "Values": [CID]}
+    (table,) = ec2.describe_route_tables(Filters=[own])["RouteTables"]
+    assert [a for a in table["Associations"] if not a.get("Main")] == []
+    assert set(cloud.standing()) <= recorded
