@@ -6,9 +6,9 @@ import pytest
 
 from provisioner.errors import CapacityError
 from provisioner.model.accepted import AcceptedSpot
-from provisioner.model.driver import Refused
+from provisioner.model.driver import Refused, Visit
 from provisioner.model.ids import ClusterId
-from tests.clouds.alicloud.asked import CID, RUN, accepted, chosen
+from tests.clouds.alicloud.asked import CID, RUN, accepted, chosen, driver
 from tests.clouds.alicloud.client import good
 from tests.clouds.alicloud.sim.faults import Fault
 from tests.clouds.alicloud.sim.server import KEY_ID, SECRET
@@ -37,8 +37,9 @@ def test_two_machines_from_nothing_to_nothing(alicloud_hosts, tmp_path):
         a for s in json.loads(stage.driver.permissions())["Statement"] for a in s["Action"]
     )
     pool = {"spot": AcceptedSpot(max_price=0.3), "data_disks": (50,), "system_disk": 60}
-    asked = accepted(nodes=1, tags={"team": "ci"}, expires_at="2026-11-25T10:00:00Z", pool=pool)
-    request = chosen(stage.driver, asked)
+    network = {"ingress": [{"port": "8000-8100", "protocol": "udp", "from": "operator"}]}
+    asked = accepted(nodes=1, tags={"team": "ci"}, expires_at="2026-11-25T10:00:00Z", pool=pool, network=network)
+    request = chosen(driver(alicloud_hosts, SEALER_CLOUD_OPERATOR_CIDR="203.0.113.7/32"), asked)
     made = stage.up(request)
     hosts = {h.name: h for h in made.hosts}
     assert set(hosts) == {"m1", "n1"}
@@ -53,8 +54,12 @@ def test_two_machines_from_nothing_to_nothing(alicloud_hosts, tmp_path):
     assert SECRET not in text
     assert "OPENSSH PRIVATE KEY" not in text
 
+    # The operator comes from elsewhere now: a rule lets him in, and neither that nor his address is a change.
+    stored = stage.engine.stored(NAME)
+    away = driver(alicloud_hosts, SEALER_CLOUD_OPERATOR_CIDR="198.51.100.9/32")
+    assert "tcp 22, udp 8000-8100" in away.let_in(request, ClusterId(CID), Visit("0a1b2c3d", stored.resource_ids))
     start = len(account.log)
-    plan = stage.preview(request)
+    plan = stage.preview(chosen(away, request, frozenset({"m1", "n1"})))
     assert (plan.create, plan.update, plan.replace, plan.delete) == ((), (), (), ())
     assert account.mutations(start) == []
 

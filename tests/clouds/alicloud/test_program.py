@@ -121,7 +121,7 @@ def test_everything_comes_after_intent_and_has_an_end(declared: Declared) -> Non
             assert declared.requests[name].customTimeouts.create, name
             assert declared.requests[name].customTimeouts.delete, name
     machines = {h: names(declared.requests[h].dependencies) for h in ("m1", "n1")}
-    assert all("ingress-0" in after for after in machines.values()), "no machine stands before its rules"
+    assert all("ingress-tcp-22-0.0.0.0-0" in after for after in machines.values()), "no machine stands before its rules"
     assert "m1" not in machines["n1"], "machines are made side by side"
 
 

@@ -13,7 +13,7 @@ import pytest
 
 from provisioner.errors import UsageError
 from provisioner.model.accepted import Accepted, AcceptedHost, AcceptedImage, AcceptedMachine, AcceptedPool, AcceptedSsh
-from provisioner.model.driver import STAYING, Driver
+from provisioner.model.driver import STAYING, Driver, Visit
 from provisioner.model.ids import ClusterId, ClusterName, new_cid
 
 KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIIbCpiPtjMEhTInBZLNuLkCWZv3T7yU3hHqJpKMeFyzJ"
@@ -94,6 +94,10 @@ def test_of_a_cluster_that_never_was_nothing_is_found_left_or_removed(rig: Rig) 
 
 def test_a_diagnosis_never_fails(rig: Rig) -> None:
     assert isinstance(rig.driver.diagnose("nowhere", "nothing"), tuple)
+
+
+def test_nobody_asks_where_the_operator_is_without_a_rule_for_him(rig: Rig) -> None:
+    assert rig.driver.let_in(rig.accepted(), rig.new("contract-open"), Visit("0a1b2c3d")) == ""
 
 
 def test_only_where_machines_stay_a_look_finds_none(rig: Rig) -> None:
