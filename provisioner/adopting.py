@@ -7,7 +7,7 @@ was accepted and the key of the ledgers from what the masters keep. Then an ordi
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from provisioner import hops
@@ -17,14 +17,14 @@ from provisioner.errors import InterruptedRunError, PreconditionError, UsageErro
 from provisioner.events import Phase, PhaseDone, PhaseStarted, Warned
 from provisioner.infra.outputs import keys_to_json
 from provisioner.model.accepted import Accepted
-from provisioner.model.driver import Driver
-from provisioner.model.hosts import ClusterKeys, InventoryHost, StackOutputs
+from provisioner.model.driver import Driver, Marks
+from provisioner.model.grammar import BOUGHT
+from provisioner.model.hosts import ClusterKeys, Inventory, InventoryHost, StackOutputs
 from provisioner.model.ids import ClusterId, ClusterName, new_run_id
 from provisioner.model.refs import parse_ref
 from provisioner.model.request import Clusterfile
 from provisioner.model.secret import Secret
 from provisioner.model.words import parse_provider
-from provisioner.placing import marks_of
 from provisioner.world import World
 from stacks.program import Standing, build_adoption, build_program
 
@@ -68,14 +68,16 @@ async def adopt(world: World, args: AdoptArgs, files: Clusterfile, confirm: Conf
     begun = world.clock.monotonic()
     provider = parse_provider(args.provider)
     async with hops.holding(world, args.name, "adopt", 0.0):
-        _demand_lost(world, args.name)
+        half = _demand_lost(world, args.name, provider)
         await hops.repair(world, args.name)
-        driver = await asyncio.to_thread(world.driver, provider)
-        way = way_of(world, driver, args, files)
+        endpoints = files.infra.endpoints if files.infra else {}
+        driver = await asyncio.to_thread(world.driver, provider, endpoints)
+        way = way_of(world, driver, args, files, half)
         cid = _one_of(args, provider, await way.cids())
         if cid is None:
             return AdoptReport(args.name, None, provider, seconds=world.clock.monotonic() - begun)
         taken = await way.take(cid)
+        _demand_endpoints(taken.accepted, endpoints)
         spec = await asyncio.to_thread(_checked, driver, taken.accepted)
         if not confirm(_plan_of(taken, provider)):
             raise InterruptedRunError("not confirmed; nothing was changed")
@@ -83,13 +85,18 @@ async def adopt(world: World, args: AdoptArgs, files: Clusterfile, confirm: Conf
         return _report(taken.accepted, outputs, provider, world.clock.monotonic() - begun)
 
 
-def _demand_lost(world: World, name: ClusterName) -> None:
-    """A state that knows its cluster is no lost one. One that was only begun knows nothing: it is taken up."""
+def _demand_lost(world: World, name: ClusterName, provider: str) -> Inventory | None:
+    """A state that knows its cluster is no lost one. One that was only begun knows nothing: it is taken up.
+
+    Where a cloud's cluster was adopted in part, what is known of it: an `up` would buy the rest. Raises UsageError (3).
+    """
     stored = world.engine.stored(name)
     if stored is None or stored.accepted is None or stored.cid is None:
-        return
+        return None
     known = {host.name for host in stored.inventory.hosts} if stored.inventory else set()
     cut = any(host.name not in known for host in stored.accepted.wanted)
+    if cut and stored.accepted.provider == provider in BOUGHT:
+        return stored.inventory or Inventory(name, stored.cid, ())
     raise UsageError(
         f"the state of {name} is not lost: this state folder knows it as {stored.cid}",
         hint=f"`sealer-cloud up -n {name}` {'goes on where a run was cut' if cut else 'works on it'}",
@@ -108,6 +115,15 @@ def _one_of(args: AdoptArgs, provider: str, cids: tuple[ClusterId, ...]) -> Clus
             f"several clusters are called {args.name}: {', '.join(cids)}", hint="name one: --cluster-id CID"
         )
     return cids[0] if cids else None
+
+
+def _demand_endpoints(accepted: Accepted, endpoints: Mapping[str, str]) -> None:
+    """A host's word alone shall not say where our credentials are used. Raises UsageError (3)."""
+    if accepted.endpoints and dict(accepted.endpoints) != dict(endpoints):
+        raise UsageError(
+            "the cluster was made with endpoints of its own: " + ", ".join(map(str, accepted.endpoints.values())),
+            hint="name them yourself: -f a file whose Infra document has them",
+        )
 
 
 def _checked(driver: Driver, accepted: Accepted) -> object:
@@ -138,7 +154,8 @@ async def _take_over(world: World, driver: Driver, spec: object, taken: Taken, w
     keys = ClusterKeys(login.private, login.public, taken.hmac) if login else ClusterKeys(Secret(""), "", taken.hmac)
     given = {key: value for key, value in keys_to_json(keys).items() if value}
     run = new_run_id(world.clock.now(), world.random)
-    marks = marks_of(world.settings.environ, taken.accepted, taken.cid, run)
+    # As its resources are tagged: an import takes them as they are, or not at all.
+    marks = Marks(taken.cid, run, taken.accepted.expires_at, taken.ci_run, taken.repo)
     cluster = ClusterName(taken.accepted.cluster)
     program = build_adoption(driver, spec, taken.accepted, marks, Standing(taken.adopt, given))
     needs = await asyncio.to_thread(driver.needs)

@@ -10,12 +10,12 @@ from typing import Protocol
 
 from provisioner.apply.keep import read_record
 from provisioner.draft import settle_request
-from provisioner.errors import PreconditionError, SealerError, UsageError
+from provisioner.errors import AccessError, PreconditionError, SealerError, UsageError
 from provisioner.events import Warned
 from provisioner.model.accepted import Accepted
-from provisioner.model.adoption import ByInventory, Login, OnDisks
+from provisioner.model.adoption import Bought, ByInventory, ByTags, Login, OnDisks, Standing
 from provisioner.model.driver import Driver
-from provisioner.model.hosts import ClusterKeys, Inventory, InventoryHost
+from provisioner.model.hosts import ClusterKeys, Inventory, InventoryHost, Jump, SshTarget
 from provisioner.model.ids import ClusterId, ClusterName, HostName, name_of, parse_digest
 from provisioner.model.images import PinnedImage
 from provisioner.model.intent import accept_request, resolve_request
@@ -54,6 +54,8 @@ class Taken:
     accepted: Accepted
     hmac: Secret
     adopt: Mapping[str, str] = field(default_factory=dict)
+    ci_run: str | None = None
+    repo: str | None = None
 
 
 class Way(Protocol):
@@ -72,12 +74,14 @@ class Way(Protocol):
         """What to type where it was cut."""
 
 
-def way_of(world: World, driver: Driver, args: AdoptArgs, files: Clusterfile) -> Way:
-    """The way that this provider has. Raises UsageError (3) for one that has none yet."""
+def way_of(world: World, driver: Driver, args: AdoptArgs, files: Clusterfile, half: Inventory | None = None) -> Way:
+    """The way that this provider has; `half` is what a cut `adopt` took over. Raises UsageError (3) for one that has none."""
     if isinstance(driver, OnDisks):
         return _Disks(world, driver, args)
     if isinstance(driver, ByInventory):
         return _Listed(world, driver, args, files)
+    if isinstance(driver, ByTags):
+        return _Tagged(world, driver, args, half)
     raise UsageError(f"adopting from {driver.name} is not built yet", hint=down_hint(args.name, driver.name))
 
 
@@ -163,6 +167,81 @@ class _Listed:
             )
         machines = tuple(by_address[m.address].model_copy(update={"name": m.name}) for m in accepted.machines)
         return accepted.model_copy(update={"machines": machines})
+
+
+@dataclass(frozen=True, slots=True)
+class _Tagged:
+    """Machines of a cloud: a tag says which are ours, and only their keys who answers at their addresses."""
+
+    world: World
+    driver: ByTags
+    args: AdoptArgs
+    half: Inventory | None
+
+    async def cids(self) -> tuple[ClusterId, ...]:
+        found = await asyncio.to_thread(self.driver.find, self.args.name)
+        return tuple(cluster.cid for cluster in found if self.half is None or cluster.cid == self.half.cid)
+
+    async def take(self, cid: ClusterId) -> Taken:
+        login = self._key()
+        found = await asyncio.to_thread(self.driver.standing, cid, self.args.region)
+        inventory = Inventory(self.args.name, cid, self._entries(found))
+        keys = ClusterKeys(login.private, login.public, Secret(""))
+        async with await open_hosts(inventory, keys, self.world.connect, self.world.clock, patience=0) as hosts:
+            records = await read_records(hosts, self.args.name, cid)
+            shown = {f"{h.name}-identity": hosts.get(h.name).host_key for h in inventory.hosts}
+        kept = choose_record(self.world, records, cid, self.args.provider)
+        accepted = kept.accepted.model_copy(update={"expires_at": found.expires_at, "region": found.region})
+        demand_hosts(accepted, records, f"its machine is gone; {down_hint(self.args.name, self.args.provider)}")
+        imports = await asyncio.to_thread(self.driver.imports, accepted, found)
+        wanted = {f"{host.name}-identity" for host in accepted.hosts}
+        adopt = {**imports, **{name: key for name, key in shown.items() if name in wanted}}
+        return Taken(cid, accepted, kept.hmac, adopt, found.ci_run, found.repo)
+
+    async def login(self, taken: Taken) -> Login | None:  # noqa: ARG002 - nothing changes: it is the one that they know
+        return self._key()
+
+    def go_on(self, taken: Taken) -> str:
+        return f"run the same `adopt` again, or {down_hint(taken.accepted.cluster, self.args.provider)}"
+
+    def _key(self) -> Login:
+        from provisioner.transport.login import read_login  # asyncssh: 0.2 s that only connecting needs
+
+        lacks = [] if self.args.identity else ["--identity FILE (the cluster's login key)"]
+        lacks += [] if self.args.host_keys or self.args.known_hosts else ["--host-key SHA256:… or --known-hosts FILE"]
+        if lacks or self.args.identity is None:
+            raise AccessError(
+                f"to enter the machines of {self.args.name} {' and '.join(lacks)} is needed: its state had them",
+                hint=f"without them {down_hint(self.args.name, self.args.provider)}",
+            )
+        return read_login(self.args.identity)
+
+    def _entries(self, found: Standing) -> tuple[InventoryHost, ...]:
+        """Hosts with a public address are entered there, the others through the first of those, if there is one."""
+        door = next((machine for machine in found.machines if machine.public), None)
+        return tuple(self._entry(machine, door) for machine in found.machines)
+
+    def _entry(self, machine: Bought, door: Bought | None) -> InventoryHost:
+        ssh = self._target(machine)
+        jump = None
+        if door is not None and not machine.public:
+            through = self._target(door)
+            taken = self.half.host(door.host) if self.half else None
+            jump = Jump(through, (*(taken.host_keys if taken else ()), *self._pins(through)))
+        # What a cut run has taken over shows its lasting key already.
+        own = self.half.host(machine.host) if self.half else None
+        pins = (*(own.host_keys if own else ()), *self._pins(ssh))
+        return InventoryHost(machine.host, (), machine.address, ssh, pins, machine.id, jump=jump)
+
+    def _target(self, machine: Bought) -> SshTarget:
+        return SshTarget(machine.public or machine.address, self.args.port, self.args.user or "root")
+
+    def _pins(self, target: SshTarget) -> tuple[str, ...]:
+        if self.args.known_hosts is None:
+            return self.args.host_keys
+        from provisioner.transport.knownhosts import pins_from_known_hosts
+
+        return (*self.args.host_keys, *pins_from_known_hosts(self.args.known_hosts, target.host, target.port))
 
 
 async def read_records(hosts: HostSet, name: ClusterName, cid: ClusterId) -> Mapping[HostName, bytes]:

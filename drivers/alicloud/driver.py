@@ -7,7 +7,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import TypeVar, cast
 
-from drivers.alicloud import credentials, sharednet, sweep
+from drivers.alicloud import adopting, credentials, sharednet, sweep
 from drivers.alicloud.api import Api, Send, Waits, https
 from drivers.alicloud.codes import Kind, error_kind
 from drivers.alicloud.diagnose import diagnose
@@ -19,6 +19,7 @@ from drivers.alicloud.spec import AlicloudSpec, check_request, parse_spec
 from drivers.alicloud.wire import items
 from provisioner.errors import PreconditionError, ProviderError, SealerError, UsageError
 from provisioner.model.accepted import Accepted
+from provisioner.model.adoption import Standing
 from provisioner.model.driver import (
     Check,
     Choice,
@@ -247,6 +248,14 @@ class AlicloudDriver:
     def find(self, name: ClusterName | None) -> tuple[FoundCluster, ...]:
         """Clusters by their tags, in all regions."""
         return sweep.find(sweep.Account(self._api, self._home()), name)
+
+    def standing(self, cid: ClusterId, region: str | None) -> Standing:
+        """Machines, network and group of a cluster by their tags."""
+        return adopting.standing(sweep.Account(self._api, region or self._home(), (region,) if region else ()), cid)
+
+    def imports(self, accepted: Accepted, standing: Standing) -> Mapping[str, str]:
+        """What the program of this request imports."""
+        return adopting.imports(self.parse_spec(accepted), standing)
 
     def leftovers(self, cid: ClusterId) -> tuple[str, ...]:
         """What is there of a cluster, and strangers in its network."""

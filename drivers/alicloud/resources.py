@@ -36,6 +36,7 @@ class Scene:
     marks: Marks
     intent: pulumi_sealer.Intent
     provider: alicloud.Provider
+    adopt: Mapping[str, str]
 
     def tags(self, **more: str) -> dict[str, str]:
         """The tags of one resource."""
@@ -65,7 +66,7 @@ def declare(
         max_retry_timeout=60,
         opts=pulumi.ResourceOptions(depends_on=[intent]),
     )
-    scene = Scene(spec, marks, intent, provider)
+    scene = Scene(spec, marks, intent, provider, adopt)
     vpc_id = _vpc(scene)
     subnets = {subnet.zone: _subnet(scene, subnet, vpc_id) for subnet in spec.subnets}
     group, rules = _group(scene, vpc_id)
@@ -80,7 +81,7 @@ def _vpc(scene: Scene) -> pulumi.Output[str]:
     spec = scene.spec
     if spec.vpc_id:
         return pulumi.Output.from_input(spec.vpc_id)
-    options = scene.options(NETWORK_TIMEOUTS, ignore_changes=MADE_BY)
+    options = scene.options(NETWORK_TIMEOUTS, ignore_changes=MADE_BY, import_=scene.adopt.get("network"))
     made = vpc.Network("network", vpc_name=str(scene.marks.cid), cidr_block=spec.cidr, tags=scene.tags(), opts=options)
     return cast("pulumi.Output[str]", made.id)
 
@@ -88,14 +89,15 @@ def _vpc(scene: Scene) -> pulumi.Output[str]:
 def _subnet(scene: Scene, subnet: Subnet, vpc_id: pulumi.Output[str]) -> pulumi.Output[str]:
     if subnet.id:
         return pulumi.Output.from_input(subnet.id)
+    name = f"subnet-{subnet.zone}"
     made = vpc.Switch(
-        f"subnet-{subnet.zone}",
+        name,
         vpc_id=vpc_id,
         zone_id=subnet.zone,
         cidr_block=subnet.cidr or "",
         vswitch_name=f"{scene.marks.cid}-{subnet.zone}",
         tags=scene.tags(),
-        opts=scene.options(NETWORK_TIMEOUTS, ignore_changes=MADE_BY),
+        opts=scene.options(NETWORK_TIMEOUTS, ignore_changes=MADE_BY, import_=scene.adopt.get(name)),
     )
     return cast("pulumi.Output[str]", made.id)
 
@@ -108,7 +110,7 @@ def _group(scene: Scene, vpc_id: pulumi.Output[str]) -> tuple[pulumi.Output[str]
         security_group_name=str(scene.marks.cid),
         inner_access_policy="Accept",
         tags=scene.tags(),
-        opts=scene.options(NETWORK_TIMEOUTS, ignore_changes=MADE_BY),
+        opts=scene.options(NETWORK_TIMEOUTS, ignore_changes=MADE_BY, import_=scene.adopt.get("hosts")),
     )
     return group.id, [_rule(scene, group, number, rule) for number, rule in enumerate(scene.spec.ingress)]
 
@@ -236,6 +238,7 @@ def _identity(
         provider=PROVIDER,
         region=scene.spec.region,
         jump=_jump(scene, through) if through and through.machine.public else None,
+        presented=scene.adopt.get(f"{machine.name}-identity"),
         wait_seconds=WAIT_SECONDS,
         opts=scene.plain(after),
     )

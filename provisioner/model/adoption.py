@@ -41,3 +41,39 @@ class ByInventory(Driver, Protocol):
 
     def held(self, accepted: Accepted) -> Mapping[HostName, tuple[str, ...]]:
         """The cids whose state each machine holds."""
+
+
+@dataclass(frozen=True, slots=True)
+class Bought:
+    """A machine of a cloud, found by its tags. `public` is its public address, None where it has none."""
+
+    host: HostName
+    id: str
+    address: str
+    public: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What stands of a cluster, with the tags that its resources carry. `others` are ids by logical name in the program."""
+
+    region: str
+    machines: tuple[Bought, ...]
+    others: Mapping[str, str]
+    expires_at: str | None = None
+    ci_run: str | None = None
+    repo: str | None = None
+
+
+@runtime_checkable
+class ByTags(Driver, Protocol):
+    """A driver of a cloud: its clusters are found by tag, and their resources imported."""
+
+    def standing(self, cid: ClusterId, region: str | None) -> Standing:
+        """Everything of the cluster, wherever it is or in that region. Raises ProviderError where a host stands twice."""
+
+    def imports(self, accepted: Accepted, standing: Standing) -> Mapping[str, str]:
+        """What the program of this request imports: logical name → id.
+
+        Raises UsageError (3) naming what is missing: the engine would make it anew.
+        """

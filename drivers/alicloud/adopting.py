@@ -1,0 +1,73 @@
+"""What stands of a cluster without state, and what of it the program imports. Reads only."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import suppress
+from typing import Any
+
+from drivers.alicloud.spec import AlicloudSpec
+from drivers.alicloud.sweep import GROUP, INSTANCE, SUBNET, VPC, Account, Thing
+from drivers.alicloud.wire import items, tags_in
+from provisioner.errors import AccessError, ProviderError, UsageError
+from provisioner.model import tags
+from provisioner.model.adoption import Bought, Standing
+from provisioner.model.ids import ClusterId, HostName
+
+
+def standing(account: Account, cid: ClusterId) -> Standing:
+    """Everything of a cluster that this account can see. Raises ProviderError (6) where one host stands twice."""
+    region, things = _where(account, cid)
+    others = {_logical(t.kind, t.name, cid): t.id for t in things if t.kind in {VPC.kind, GROUP.kind, SUBNET.kind}}
+    rows = account.api.pages(
+        "ecs", INSTANCE.listing, region, INSTANCE.path, {"Tag": [{"Key": tags.CID, "Value": str(cid)}]}
+    )
+    machines = sorted((_bought(row) for row in rows if tags.HOST in tags_in(row)), key=lambda m: m.host)
+    names = [machine.host for machine in machines]
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        raise ProviderError(f"of {cid} {', '.join(twice)} stands twice", hint="delete the one that is not wanted")
+    first = next((t for t in things if t.kind == INSTANCE.kind), None)
+    marks: Mapping[str, str] = first.tags if first else {}
+    told = {key: marks.get(key) for key in (tags.EXPIRES_AT, tags.CI_RUN, tags.REPO)}
+    return Standing(region, tuple(machines), others, told[tags.EXPIRES_AT], told[tags.CI_RUN], told[tags.REPO])
+
+
+def _where(account: Account, cid: ClusterId) -> tuple[str, list[Thing]]:
+    """The region that holds it, and what is there; where we may not even look, we made nothing."""
+    for region in account.regions():
+        with suppress(AccessError):
+            if things := [t for t in account.ours(region, cid) if t.cid == cid]:
+                return region, things
+    return account.home, []
+
+
+def _logical(kind: str, name: str, cid: ClusterId) -> str:
+    """The name in the program: a vSwitch is called `<cid>-<zone>`."""
+    if kind == VPC.kind:
+        return "network"
+    return "hosts" if kind == GROUP.kind else f"subnet-{name.removeprefix(f'{cid}-')}"
+
+
+def _bought(row: Mapping[str, Any]) -> Bought:
+    inside = items(row, "VpcAttributes", "PrivateIpAddress", "IpAddress")
+    outside = [a for a in items(row, "PublicIpAddress", "IpAddress") if a]
+    host = HostName(tags_in(row)[tags.HOST])
+    return Bought(host, str(row["InstanceId"]), str(inside[0]) if inside else "", str(outside[0]) if outside else None)
+
+
+def imports(spec: AlicloudSpec, found: Standing) -> Mapping[str, str]:
+    """Logical name → id of what the program would make else. Rules of the group are none: to add one again adds nothing.
+
+    Raises UsageError (3) naming what does not stand any more.
+    """
+    machines = {str(machine.host): machine.id for machine in found.machines}
+    wanted = ["hosts", *(f"subnet-{subnet.zone}" for subnet in spec.subnets if not subnet.id)]
+    wanted += [] if spec.vpc_id else ["network"]
+    known = {**found.others, **machines}
+    names = [*wanted, *(machine.name for machine in spec.machines)]
+    if missing := [name for name in names if name not in known]:
+        raise UsageError(
+            f"of {spec.cluster} these do not stand any more in {spec.region}: {', '.join(missing)}",
+            hint=f"`sealer-cloud down {spec.cluster} --provider alicloud` removes the rest",
+        )
+    return {name: known[name] for name in names}
