@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 
 from provisioner.draft import Draft, check_machine, is_standing
 from provisioner.errors import CapacityError
 from provisioner.events import Warned
-from provisioner.model.driver import Choice, Refused
+from provisioner.model.driver import Choice, Driver, Refused
+from provisioner.model.engine import StackState
 from provisioner.model.failover import moved_lines, over_price, price_of, refusal_lines, refused_by
 from provisioner.model.hosts import StackOutputs
 from provisioner.model.plan import is_machine
 from provisioner.placing import in_order, known_offers, with_placement
 from provisioner.world import World
 from stacks.program import build_program
+
+UNSEEN_SECONDS = 30.0
+"""For how long a machine may stand that no look shows."""
+UNSEEN_PAUSE = 3.0
 
 
 async def raise_machines(world: World, draft: Draft, max_price: float | None) -> tuple[Draft, StackOutputs]:
@@ -63,8 +68,8 @@ async def _orphans(world: World, draft: Draft) -> Mapping[str, str]:
     bought = [c for c in draft.plan.infra.create if is_machine(c.type) or not c.type.startswith("sealer:")]
     if stored is None or not is_standing(draft.wish) or not bought:
         return {}
-    found = await asyncio.to_thread(draft.driver.orphans, draft.cid, frozenset(stored.resource_ids))
     wanted = {c.name for c in draft.plan.infra.create if is_machine(c.type)}
+    found = await found_by_tag(world, draft.driver, stored, wanted)
     for host, machine in found.items():
         if host in wanted:
             world.events(Warned(f"{host}: machine {machine} stands already, from a run that was cut: it is taken over"))
@@ -72,6 +77,29 @@ async def _orphans(world: World, draft: Draft) -> Mapping[str, str]:
             hint = f"`sealer-cloud down {draft.plan.cluster}` removes it too"
             world.events(Warned(f"machine {machine} ({host}) carries this cluster's tags and has no place in it", hint))
     return {host: machine for host, machine in found.items() if host in wanted}
+
+
+async def found_by_tag(
+    world: World, driver: Driver, stored: StackState, wanted: Collection[str] | None = None
+) -> Mapping[str, str]:
+    """`Driver.orphans`; for a machine (of those wanted) that a cut run had begun to make it is asked again for a while.
+
+    Clouds are asked at one place and answer from another: "not there" soon after a create means "not yet".
+    """
+    if stored.cid is None:
+        return {}
+    begun, since = world.engine.begun(stored.cluster)
+    begun = begun - {*stored.machines} if wanted is None else begun & {*wanted}
+    told = False
+    while True:
+        found = await asyncio.to_thread(driver.orphans, stored.cid, frozenset(stored.resource_ids))
+        missing = sorted(begun - found.keys())
+        if not missing or world.clock.now().timestamp() >= since + UNSEEN_SECONDS:
+            return found
+        if not told:
+            world.events(Warned(f"{', '.join(missing)}: a run that was cut had begun to make it; it is looked for"))
+            told = True
+        await world.clock.sleep(UNSEEN_PAUSE)
 
 
 async def _as_bought(world: World, draft: Draft, adopted: frozenset[str]) -> Draft:

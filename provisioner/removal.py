@@ -16,6 +16,7 @@ from provisioner.apply.output import Masker
 from provisioner.draft import author_of, check_machine, secrets_of
 from provisioner.errors import AccessError, PreconditionError, ProviderError, SealerError, UsageError
 from provisioner.events import Phase, PhaseDone, PhaseStarted, Warned
+from provisioner.machines import found_by_tag
 from provisioner.model.accepted import Accepted
 from provisioner.model.driver import STAYING, Driver, FoundCluster
 from provisioner.model.engine import StackState
@@ -250,7 +251,7 @@ async def _end_orphans(world: World, driver: Driver, stored: StackState) -> None
     if stored.cid is None or not any(line.startswith("creating ") for line in stored.pending):
         return
     try:
-        found = await asyncio.to_thread(driver.orphans, stored.cid, frozenset(stored.resource_ids))
+        found = await found_by_tag(world, driver, stored)
         what = ", ".join(f"{host} ({machine})" for host, machine in found.items())
         text = f"the state does not know {what}" if found else ""
     except ProviderError as error:  # a host that stands twice: whoever goes on with it must know which, we need not

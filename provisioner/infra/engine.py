@@ -37,6 +37,12 @@ class Engine(Protocol):
         `state` False leaves the state itself alone: it may be damaged, and `down` goes by looking.
         """
 
+    def begun(self, cluster: ClusterName) -> tuple[frozenset[str], float]:
+        """Machines of clouds that a killed run had begun to make when `repair` came, and when that was (seconds since the epoch).
+
+        Nobody, once an `up` went through: a cloud may not show at first what it was asked to make.
+        """
+
     async def preview(
         self, cluster: ClusterName, cid: ClusterId, program: Program, events: Events, needs: EngineNeeds = NOTHING
     ) -> Previewed:

@@ -21,7 +21,7 @@ from provisioner.infra.keycache import read_keys, write_keys
 from provisioner.infra.locks import LOCK, cluster_folder
 from provisioner.infra.outputs import OutputCollector, keys_from, plain_value
 from provisioner.infra.processes import Child
-from provisioner.infra.recovery import clear_dead_locks, end_orphans
+from provisioner.infra.recovery import clear_dead_locks, drop_begun, end_orphans, read_begun, write_begun
 from provisioner.infra.runner import forward, run_bounded
 from provisioner.infra.statefile import (
     INTENT,
@@ -117,11 +117,16 @@ class PulumiEngine:
         notes += self._files().mend(cluster)
         deployment = self._files().read(cluster) if state else None
         if deployment and any(str(p["type"]) == "creating" for p in deployment.pending):
+            write_begun(folder, deployment)
             notes += await self._clear_pending_creates(cluster)
         if deployment and bares_user_data(deployment):
             await self._hide_user_data(cluster)
             notes.append("encrypted the start scripts of machines that an interrupted run took over")
         return tuple(notes)
+
+    def begun(self, cluster: ClusterName) -> tuple[frozenset[str], float]:
+        """As `repair` noted it."""
+        return read_begun(cluster_folder(self._settings, cluster))
 
     async def preview(
         self, cluster: ClusterName, cid: ClusterId, program: Program, events: Events, needs: EngineNeeds = NOTHING
@@ -169,6 +174,7 @@ class PulumiEngine:
             outputs = sink.outputs(cid)
             if outputs.keys:
                 write_keys(work.path, cid, outputs.keys)
+            drop_begun(work.path)
         return outputs
 
     async def destroy(self, cluster: ClusterName, events: Events, needs: EngineNeeds = NOTHING) -> Destroyed:

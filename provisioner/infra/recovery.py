@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
+import time
 from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
 
 from provisioner.errors import LockedError
+from provisioner.files import atomic_write
 from provisioner.infra.failures import clean
 from provisioner.infra.processes import end_recorded, started_at
+from provisioner.infra.statefile import Deployment, name_of_urn
 from provisioner.infra.store import StackLock, Store
 from provisioner.model.ids import ClusterName
+from provisioner.model.plan import is_machine
 
+BEGUN = "begun.json"
 _CLOCK_SLACK = 10.0  # seconds by which the kernel's start times and the wall clock may disagree
 
 
@@ -38,6 +44,29 @@ def clear_dead_locks(store: Store, cluster: ClusterName) -> tuple[str, ...]:
         lock.remove()
         notes.append(f"removed the stack lock of pid {lock.raw.get('pid')}, which is dead")
     return tuple(notes)
+
+
+def write_begun(folder: Path, deployment: Deployment) -> None:
+    """Note which machines a killed run had begun to make in a cloud, before their pending operations are forgotten."""
+    creates = [p for p in deployment.pending if p["type"] == "creating"]
+    types = [(str(p["resource"]["type"]), name_of_urn(str(p["resource"]["urn"]))) for p in creates]
+    hosts = [name for type_, name in types if is_machine(type_) and not type_.startswith("sealer:")]
+    if hosts:
+        atomic_write(folder / BEGUN, json.dumps({"hosts": hosts, "at": time.time()}).encode(), mode=0o600)
+
+
+def read_begun(folder: Path) -> tuple[frozenset[str], float]:
+    """What `write_begun` noted, and when; nobody without a note that can be read."""
+    try:
+        raw = json.loads((folder / BEGUN).read_bytes())
+        return frozenset(map(str, raw["hosts"])), float(raw["at"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return frozenset(), 0.0
+
+
+def drop_begun(folder: Path) -> None:
+    """All machines are recorded."""
+    (folder / BEGUN).unlink(missing_ok=True)
 
 
 def _is_dead(lock: Mapping[str, object]) -> bool:

@@ -77,6 +77,7 @@ class FakeEngine:
         self.mutations: list[str] = []
         self.fail: dict[str, str] = {}
         self.cloud = False
+        self.cut: tuple[frozenset[str], float] = (frozenset(), 0.0)
         self.sold_out: dict[tuple[str, str], str] = {}
         self.needed: list[EngineNeeds] = []
         self._make = make or self._default_machine
@@ -123,6 +124,9 @@ class FakeEngine:
         notes = tuple(f"forgot the begun step `{line}`" for line in stack.pending)
         stack.pending.clear()
         return notes
+
+    def begun(self, cluster: ClusterName) -> tuple[frozenset[str], float]:
+        return self.cut
 
     async def preview(
         self, cluster: ClusterName, cid: ClusterId, program: Program, events: Events, needs: EngineNeeds = NOTHING

@@ -13,6 +13,8 @@ from provisioner.infra.backend import FileStore, backend_of, new_passphrase, pas
 from provisioner.infra.keycache import read_keys, write_keys
 from provisioner.infra.outputs import keys_from
 from provisioner.infra.pulumi_engine import PulumiEngine
+from provisioner.infra.recovery import drop_begun, read_begun, write_begun
+from provisioner.infra.statefile import Deployment
 from provisioner.model.ids import ClusterId, ClusterName
 from provisioner.settings import load_settings
 from provisioner.stop import Stop
@@ -151,3 +153,24 @@ def test_a_torn_note_beside_the_state_goes_and_a_whole_one_stays(tmp_path):
     assert {path.name for path in files if path.exists()} == {"etcd.json.bak.attrs", "other.json.attrs"}, (
         "not ours to mend"
     )
+
+
+def test_which_machines_a_cut_run_had_begun_is_noted_and_forgotten(tmp_path):
+    def begun(kind, name, type_="creating"):
+        urn = f"urn:pulumi:etcd::sealer-cloud::{kind}::{name}"
+        return {"type": type_, "resource": {"type": kind, "urn": urn}}
+
+    machine = "aws:ec2/instance:Instance"
+    pending = (
+        begun(machine, "m1"),
+        begun(machine, "m2", "deleting"),
+        begun("aws:ec2/vpc:Vpc", "network"),
+        begun("sealer:local:Host", "m3"),
+    )
+    assert read_begun(tmp_path) == (frozenset(), 0.0)
+    write_begun(tmp_path, Deployment(pending=pending))
+    hosts, when = read_begun(tmp_path)
+    assert hosts == {"m1"}, "our own machines are adopted by their own create"
+    assert when > 0
+    drop_begun(tmp_path)
+    assert read_begun(tmp_path) == (frozenset(), 0.0)

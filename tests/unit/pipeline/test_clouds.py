@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 import pytest
@@ -10,6 +11,7 @@ from provisioner.errors import AccessError, CapacityError, PreconditionError, Pr
 from provisioner.events import Warned
 from provisioner.model.driver import Check
 from provisioner.model.hosts import InventoryHost
+from provisioner.model.ids import ClusterId
 from provisioner.model.planhash import plan_to_json
 from tests.fakes.driver import FakeCloud
 from tests.fakes.engine import accepted_hosts
@@ -21,8 +23,7 @@ NO_STOCK = "OperationDenied.NoStock"
 
 @pytest.fixture
 def cloud(stage: Stage) -> Stage:
-    stage.driver = FakeCloud(stage.engine.machines)
-    stage.engine.cloud = True
+    stage.sell()
     return stage
 
 
@@ -53,7 +54,7 @@ def types(stage: Stage) -> dict[str, object]:
 
 
 async def test_what_is_chosen_is_stored_shown_and_not_chosen_again(cloud: Stage) -> None:
-    await cloud.up()
+    await cloud.stand()
     accepted = cloud.engine.stacks["app"].accepted
     assert accepted is not None
     assert accepted.region == "r1"
@@ -69,7 +70,7 @@ async def test_what_is_chosen_is_stored_shown_and_not_chosen_again(cloud: Stage)
 
 
 async def test_every_engine_call_gets_what_the_provider_needs_and_no_plan_shows_it(cloud: Stage) -> None:
-    await cloud.up()
+    await cloud.stand()
     await cloud.down()
     assert {n.environ.get("CLOUD_KEY") for n in cloud.engine.needed} == {"hunter2-key"}
     assert len(cloud.engine.needed) == 3  # preview, up, destroy
@@ -204,6 +205,25 @@ async def test_a_machine_that_is_taken_over_stays_what_it_was_bought_as(cloud: S
     assert not (await cloud.up()).changed
 
 
+@pytest.mark.parametrize(("hidden", "taken_over"), [(3, True), (99, False)])
+async def test_a_machine_that_the_cloud_does_not_show_yet_is_looked_for_a_while(
+    cloud: Stage, monkeypatch: pytest.MonkeyPatch, hidden: int, *, taken_over: bool
+) -> None:
+    await cut(cloud, "n1")
+    cloud.engine.cut = (frozenset({"n1"}), cloud.world.clock.now().timestamp())
+    plain, looks = cloud.driver.orphans, []
+
+    def late(cid: ClusterId, known: frozenset[str]) -> Mapping[str, str]:
+        looks.append(cid)
+        return plain(cid, known) if len(looks) > hidden else {}
+
+    monkeypatch.setattr(cloud.driver, "orphans", late)
+    await cloud.up()
+    assert "n1: a run that was cut had begun to make it; it is looked for" in warnings(cloud)
+    assert ("is taken over" in warnings(cloud)) == taken_over
+    assert len(looks) == (hidden + 1 if taken_over else 11), "for half a minute"
+
+
 async def test_what_a_cut_create_left_is_removed_before_the_engine_waits_for_its_network(cloud: Stage) -> None:
     await cut(cloud, "n1")
     report = await cloud.down()
@@ -213,7 +233,7 @@ async def test_what_a_cut_create_left_is_removed_before_the_engine_waits_for_its
 
 
 async def test_down_with_another_accounts_credentials_touches_nothing(cloud: Stage) -> None:
-    await cloud.up()
+    await cloud.stand()
     driver = driver_of(cloud)
     driver.lacks = [
         Check("account", ok=False, detail="these keys are of account a2", hint="use those of a1", access=True)
@@ -241,7 +261,7 @@ async def test_down_of_a_cut_run_goes_on_where_a_host_stands_twice(
 
 
 async def test_a_machine_with_our_tags_and_no_place_is_named_and_left(cloud: Stage) -> None:
-    await cloud.up()
+    await cloud.stand()
     cid = cloud.engine.stacks["app"].cid
     assert cid is not None
     machines: dict[tuple[str, str], InventoryHost] = cloud.engine.machines
@@ -252,7 +272,7 @@ async def test_a_machine_with_our_tags_and_no_place_is_named_and_left(cloud: Sta
 
 
 async def test_a_run_that_makes_nothing_looks_for_no_orphans(cloud: Stage) -> None:
-    await cloud.up()
+    await cloud.stand()
     await cloud.up()
     await cloud.up(changed(UP, env=("COLOUR=red",)))
     assert driver_of(cloud).orphaned == []
