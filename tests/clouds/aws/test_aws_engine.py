@@ -8,7 +8,7 @@ import pytest
 from provisioner.errors import CapacityError, SealerError
 from provisioner.events import ignore
 from provisioner.infra.pulumi_engine import PulumiEngine
-from provisioner.model.driver import Marks, Refused
+from provisioner.model.driver import Marks, Refused, Visit
 from provisioner.model.ids import ClusterId, ClusterName, RunId
 from provisioner.settings import load_settings
 from provisioner.stop import Stop
@@ -61,7 +61,9 @@ def stage(real_cloud, tmp_path):
 
 def test_two_machines_from_nothing_to_nothing(stage):
     cloud = stage.cloud
-    request = chosen(stage.driver, accepted(cloud.image(), nodes=1, expires_at="2026-11-25T10:00:00Z"))
+    network = {"ingress": [{"port": "8000-8100", "protocol": "udp", "from": "operator"}]}
+    asked = accepted(cloud.image(), nodes=1, expires_at="2026-11-25T10:00:00Z", network=network)
+    request = chosen(cloud.driver(SEALER_CLOUD_OPERATOR_CIDR="203.0.113.7/32"), asked)
     made = stage.up(request)
     machines = cloud.machines()
     assert set(machines) == {"m1", "n1"}
@@ -75,7 +77,11 @@ def test_two_machines_from_nothing_to_nothing(stage):
     assert CID in state
     assert not [word for word in ("OPENSSH PRIVATE KEY", PRIVATE_IN_BASE64, SECRET) if word in state]
 
-    plan = stage.preview(request)
+    # The operator comes from elsewhere now: a rule lets him in, and neither that nor his address is a change.
+    away = cloud.driver(SEALER_CLOUD_OPERATOR_CIDR="198.51.100.9/32")
+    known = stage.engine.stored(NAME).resource_ids
+    assert "tcp 22, udp 8000-8100" in away.let_in(request, ClusterId(CID), Visit("0a1b2c3d", known))
+    plan = stage.preview(chosen(away, request, frozenset({"m1", "n1"})))
     changes = (plan.plan.create, plan.plan.update, plan.plan.replace, plan.plan.delete)
     assert changes == ((), (), (), ()), plan.plan
 
