@@ -112,6 +112,7 @@ def make_app() -> typer.Typer:
     app.callback(cls=GroupedHelp, help=what, epilog=FOOT, no_args_is_help=True, context_settings=SETTINGS)(_root)
     _add_clusters(app)
     _add_accounts(app)
+    _add_networks(app)
     _add_hosts(app)
     _add_images(app)
     _add_machine(app)
@@ -193,6 +194,9 @@ def _add_accounts(app: typer.Typer) -> None:
         "sealer-cloud gc --yes                             # deletes what is past its deadline",
         "sealer-cloud gc --cluster etcd-a2b3c4 --delete",
     )
+
+
+def _add_networks(app: typer.Typer) -> None:
     network = _make("Networks that many clusters share.")
     _add(
         network,
