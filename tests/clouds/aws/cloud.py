@@ -90,12 +90,12 @@ class Cloud:
         waiting = Waiting(clock.monotonic, clock.sleep) if clock else Waiting(sleep=lambda _: None)
         return AwsDriver(around, waiting=waiting, attempts=1)
 
-    def client(self, region=REGION):
+    def client(self, region=REGION, key=HANDS):
         return boto3.client(
             "ec2",
             region_name=region,
             endpoint_url=self.url,
-            aws_access_key_id=HANDS,
+            aws_access_key_id=key,
             aws_secret_access_key="any",
         )
 

@@ -40,3 +40,14 @@ def real_cloud(moto, tmp_path):
             yield made
     finally:
         hosts.close()
+
+
+@pytest.fixture(scope="session")
+def app_image(tmp_path_factory):
+    """A data folder that holds app:v1."""
+    from tests.e2e import tiny
+    from tests.e2e.product import Product
+
+    user = Product(tmp_path_factory.mktemp("image"))
+    tiny.build(user, "app:v1", tiny.BASIC, 'CMD echo "done=yes" >>"$SEALER_OUTPUT"')
+    return user.home / "data"

@@ -202,7 +202,7 @@ def _is_ours(region, mark):
     backend = ec2_backends[ACCOUNT][region]
 
     def look(id_):
-        """True with our mark, False without, None for what is not there: EC2 then says so itself."""
+        """True with the tag, False without, None for what is not there: EC2 then says so itself."""
         if id_.startswith("rtbassoc-"):
             id_ = next((t.id for t in backend.route_tables.values() if id_ in t.all_associations_ids), "")
         return mark in backend.tags.get(id_, {}) if _is_there(backend, id_) else None

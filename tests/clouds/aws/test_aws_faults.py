@@ -4,6 +4,7 @@ import time
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from botocore.exceptions import ClientError
 
 from drivers.aws.api import BUSY_SECONDS, LONGEST_PAUSE
 from provisioner.errors import ProviderError
@@ -89,6 +90,32 @@ def test_a_token_that_ends_before_the_run_would_is_said_before_anything_is_made(
     calm = cloud.driver(AWS_SESSION_TOKEN="token-canary", AWS_CREDENTIAL_EXPIRATION=later)
     assert calm.choose(accepted(cloud.image()), None, standing=frozenset()).notes == ()
     assert cloud.gate.mutations() == []
+
+
+def test_the_simulated_account_keeps_to_the_printed_policy(cloud):
+    """What carries our tag may be changed and removed, and nothing else; an action that is not named may not be done."""
+    subnet, group = make_network(cloud)
+    ours = make_machine(cloud, subnet, "m1")
+    ec2 = cloud.client()
+    where = {"ImageId": cloud.image(), "InstanceType": "t3.medium", "MinCount": 1, "MaxCount": 1}
+    foreign = ec2.run_instances(**where)["Instances"][0]["InstanceId"]
+    default = ec2.describe_vpcs(Filters=[{"Name": "is-default", "Values": ["true"]}])["Vpcs"][0]["VpcId"]
+    driver = cloud.driver()
+    cloud.gate.policy = driver.permissions()
+    user = cloud.client(key=KEY)
+    for call in (
+        lambda: user.terminate_instances(InstanceIds=[foreign]),
+        lambda: user.terminate_instances(InstanceIds=[ours, foreign]),
+        lambda: user.delete_vpc(VpcId=default),
+        lambda: user.create_key_pair(KeyName="any"),
+    ):
+        with pytest.raises(ClientError, match="UnauthorizedOperation"):
+            call()
+    with pytest.raises(ClientError, match="NotFound"):
+        user.delete_vpc(VpcId="vpc-0123456789abcdef0")
+    user.describe_security_groups(GroupIds=[group])
+    assert driver.sweep(ClusterId(CID))
+    assert [m["InstanceId"] for m in cloud.machines().values()] == [foreign]
 
 
 def test_what_a_cut_run_made_and_did_not_record_is_out_of_the_way(cloud):

@@ -1,0 +1,104 @@
+"""The product on the simulated AWS: a user of it, what it says and leaves, and how it is killed."""
+
+import os
+import signal
+from pathlib import Path
+
+from tests.e2e.product import Product
+
+POOL = "    - {{roles: [{role}], count: {count}, instanceType: t3.medium, systemDisk: 10{more}}}\n"
+IMAGE = "app:v1"
+LOGIN_KEYS = ("login_key", "keys.json")
+
+
+def make_user(cloud, home, data, cluster):
+    """A user whose cloud is the simulator; `data` holds app:v1."""
+    home.mkdir(parents=True, exist_ok=True)
+    blank = {key: "" for key in os.environ if key.startswith(("AWS_PROFILE", "AWS_SESSION", "AWS_ROLE", "CI"))}
+    return Product(home, {**blank, **cloud.environ, "XDG_DATA_HOME": str(data)}, cluster=cluster)
+
+
+def write_infra(user, cloud, *, masters=1, nodes=1, more="", head=""):
+    """Infra.yaml of this many machines; `more` goes into the pool of nodes, `head` before the pools."""
+    pools = POOL.format(role="master", count=masters, more="") + POOL.format(role="node", count=nodes, more=more)
+    (user.home / "Infra.yaml").write_text(
+        "apiVersion: sealer.io/v2\nkind: Infra\nspec:\n  provider: aws\n"
+        f"  osImage: {{id: {cloud.image()}}}\n{head}  hosts:\n{pools}"
+    )
+
+
+def up_words(cluster):
+    """The main job."""
+    return ("up", IMAGE, "-n", cluster, "-f", "Infra.yaml", "--yes")
+
+
+def down_words(cluster):
+    """Removing it."""
+    return ("down", cluster, "--provider", "aws", "--yes")
+
+
+def ids(cloud):
+    """Living machines by host."""
+    return {name: machine["InstanceId"] for name, machine in cloud.machines().items()}
+
+
+def family(pid):
+    """A process and all that it started, directly or not."""
+    parents = {}
+    for entry in Path("/proc").glob("[0-9]*"):
+        try:
+            parents[int(entry.name)] = int((entry / "stat").read_text().rpartition(")")[2].split()[1])
+        except (OSError, IndexError):
+            continue
+    found = [pid]
+    for one in found:
+        found += [child for child, parent in parents.items() if parent == one]
+    return found
+
+
+def slay(pids):
+    """No time for a last word."""
+    for pid in pids:
+        try:
+            os.kill(pid, signal.SIGKILL)
+        except ProcessLookupError:
+            continue
+
+
+def living(user):
+    """Processes that belong to this user's runs, as their environment says."""
+    mark = f"XDG_STATE_HOME={user.home / 'state'}".encode()
+    found = {}
+    for entry in Path("/proc").glob("[0-9]*"):
+        try:
+            if mark in (entry / "environ").read_bytes().split(b"\0"):
+                found[int(entry.name)] = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode()[:120]
+        except OSError:
+            continue
+    return found
+
+
+def killed_at(user, gate, words, where, *, whole=True):
+    """Run a command and kill it right after the cloud did the call that `where` names, before its answer goes out.
+
+    Killed is all of it, or the command alone. False where there was no such call: it has then ended well.
+    """
+    process = user.start(*words)
+    rule = gate.fault(
+        "", times=1, where=where, drop=True, acted=True,
+        then=lambda: slay(family(process.pid) if whole else [process.pid]),
+    )  # fmt: skip
+    out, err = process.communicate(timeout=400)
+    gate.faults.remove(rule)
+    assert process.returncode == (-signal.SIGKILL if rule.hits else 0), f"{words}: {out}\n{err}"
+    return bool(rule.hits)
+
+
+def in_clear(user, *needles):
+    """Files of the user in which one of these stands, but for the private cache of the login key."""
+    found = []
+    for path in user.home.rglob("*"):
+        if path.is_file() and not path.is_symlink() and path.name not in LOGIN_KEYS:
+            text = path.read_bytes().decode(errors="replace")
+            found += [(str(path.relative_to(user.home)), needle[:20]) for needle in needles if needle in text]
+    return found
