@@ -11,7 +11,7 @@ import shutil
 import signal
 import subprocess
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -53,11 +53,14 @@ class FakeHost:
     def __post_init__(self) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
         if not (self.folder / "boot_id").exists():
-            self.boot(1)
+            self._new_boot(1)
 
     def boot(self, number: int) -> None:
         """A fresh boot id, as after a reboot; the tmpfs is empty then, processes are gone."""
         self.end_processes()
+        self._new_boot(number)
+
+    def _new_boot(self, number: int) -> None:
         (self.folder / "boot_id").write_text(f"00000000-0000-4000-8000-{number:012d}\n")
         shutil.rmtree(self.at(TMPFS_ROOT), ignore_errors=True)
 
@@ -87,16 +90,11 @@ class FakeHost:
 
     def processes(self) -> list[int]:
         """Pids of everything that was started on this host and still lives."""
-        mark = f"{MARK}={self.folder}".encode()
-        return [pid for pid in _pids() if mark in _environ(pid).split(b"\0")]
+        return processes_of([self])
 
     def end_processes(self) -> None:
         """Kill them all, by pid."""
-        for pid in self.processes():
-            try:
-                os.kill(pid, signal.SIGKILL)
-            except ProcessLookupError:
-                continue
+        end_processes([self])
 
     def words(self, argv: Argv) -> list[str]:
         """The words as they run here: the host's folders instead of the real ones."""
@@ -278,6 +276,21 @@ def open_fake(host: FakeHost) -> FakeConnection:
     if host.refuse:
         raise HostError(f"{host.name} refused the connection", host=host.name)
     return FakeConnection(host)
+
+
+def processes_of(hosts: Iterable[FakeHost]) -> list[int]:
+    """Pids of everything that was started on these hosts and still lives: one look at the machine for all of them."""
+    marks = {f"{MARK}={host.folder}".encode() for host in hosts}
+    return [pid for pid in _pids() if not marks.isdisjoint(_environ(pid).split(b"\0"))] if marks else []
+
+
+def end_processes(hosts: Iterable[FakeHost]) -> None:
+    """Kill whatever runs on these hosts, by pid."""
+    for pid in processes_of(hosts):
+        try:
+            os.kill(pid, signal.SIGKILL)
+        except ProcessLookupError:
+            continue
 
 
 def _pids() -> list[int]:

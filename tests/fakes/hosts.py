@@ -25,7 +25,7 @@ from provisioner.model.secret import Secret
 from provisioner.stop import Stop
 from provisioner.transport.connection import Connection
 from provisioner.transport.hostset import HostSet, open_hosts
-from tests.fakes.connection import FakeHost, open_fake
+from tests.fakes.connection import FakeHost, end_processes, open_fake
 
 CLUSTER = ClusterName("app")
 CID = ClusterId("app-abc234")
@@ -82,8 +82,7 @@ class FakeHosts:
         return await open_hosts(self.inventory, KEYS, self.connect, QuickClock())
 
     def close(self) -> None:
-        for host in self.hosts.values():
-            host.end_processes()
+        end_processes(self.hosts.values())
 
 
 def author(run: str = "20261124T140000Z-aaaaaa") -> Author:

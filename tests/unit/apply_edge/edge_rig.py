@@ -21,7 +21,7 @@ from provisioner.model.plan import ApplyPlan
 from provisioner.model.report import ApplyReport
 from provisioner.model.secret import Secret, Value
 from provisioner.transport.hostset import HostSet
-from tests.fakes.connection import FakeHost
+from tests.fakes.connection import FakeHost, end_processes
 from tests.fakes.hosts import CID, CLUSTER, KEYS, PATHS, FakeHosts, QuickClock, context_of
 from tests.fakes.images import FakeImages
 
@@ -174,8 +174,8 @@ class Cluster:
 
     def close(self) -> None:
         self.fakes.close()
-        for host in self.gone:
-            host.end_processes()
+        if self.gone:
+            end_processes(self.gone)
 
 
 def done_ids(events: list[Event]) -> list[str]:

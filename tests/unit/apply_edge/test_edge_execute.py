@@ -127,6 +127,7 @@ async def test_host_that_does_not_come_back_leaves_an_unknown_end(cluster: Clust
     assert cluster.history("m2") == FRESH
 
 
+@pytest.mark.slow
 async def test_killed_wrapper_of_a_cmd_is_reported_never_repeated(cluster: Cluster) -> None:
     cluster.cmd = ('echo x >>"$SEALER_DATA/ran"; kill -9 $PPID; kill -9 $(cut -d" " -f1 "$RUN/pid")',)
     cluster.env = {
@@ -146,6 +147,7 @@ async def test_killed_wrapper_of_a_cmd_is_reported_never_repeated(cluster: Clust
     assert not (await cluster.up()).plan.changes
 
 
+@pytest.mark.slow
 async def test_changed_env_runs_only_what_depends_on_it_one_host_at_a_time(cluster: Cluster) -> None:
     await cluster.up()
     cluster.forget_history()
@@ -191,6 +193,7 @@ async def test_rolling_waits_for_hosts_that_come_up(cluster: Cluster) -> None:
     assert order[:6] == [("m2", False), ("m2", True), ("m1", False), ("m1", True), ("n1", False), ("n1", True)]
 
 
+@pytest.mark.slow
 async def test_killed_processes_come_back(cluster: Cluster) -> None:
     await cluster.up()
     cluster.forget_history()
@@ -260,6 +263,7 @@ async def test_stop_ends_what_runs_and_begins_nothing(cluster: Cluster) -> None:
     assert [cluster.history(h) for h in ("m1", "m2", "n1")] == [[*FRESH, "cmd m1"], FRESH, FRESH]
 
 
+@pytest.mark.slow
 async def test_full_disk_fails_and_the_rerun_works(cluster: Cluster) -> None:
     cluster.fakes["m2"].full_disk(full=True)
     with pytest.raises(StepError, match="rootfs failed on m2: no space"):
@@ -347,6 +351,7 @@ def test_failpoint_kills_as_power_loss_does() -> None:
     assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == -signal.SIGKILL
 
 
+@pytest.mark.slow
 async def test_master_that_cannot_be_told_is_a_warning(cluster: Cluster) -> None:
     def lose_m2(context: RunContext) -> None:
         original = context.events

@@ -71,6 +71,7 @@ async def test_the_first_masters_value_counts_and_nothing_is_lost(cluster: Clust
     assert merge_outputs(cluster.fakes.inventory.hosts, told) == {"a": "2", "b": "2", "c": "3"}
 
 
+@pytest.mark.slow
 async def test_what_any_hosts_script_wrote_is_on_all_masters(cluster: Cluster) -> None:
     cluster.files = {**SCRIPTS, "scripts/init.sh": INIT}
     done = await cluster.up()
@@ -81,6 +82,7 @@ async def test_what_any_hosts_script_wrote_is_on_all_masters(cluster: Cluster) -
     assert done.report.outputs == {**made, "url": "http://10.213.0.10", "pw": "***"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("where", ["cmd-done", "cmd-recorded"])
 async def test_outputs_of_a_cmd_reach_all_masters_after_a_kill(cluster: Cluster, where: str) -> None:
     def failpoint(here: str) -> None:
@@ -96,6 +98,7 @@ async def test_outputs_of_a_cmd_reach_all_masters_after_a_kill(cluster: Cluster,
     assert not (await cluster.up()).plan.changes
 
 
+@pytest.mark.slow
 async def test_a_master_that_joins_gets_them(cluster: Cluster) -> None:
     await cluster.up()
     cluster.grow("m1", "m2", "m3", "n1")

@@ -143,6 +143,7 @@ async def test_preflight_script_has_its_whole_time(cluster: Cluster) -> None:
         await cluster.up()
 
 
+@pytest.mark.slow
 async def test_preflight_script_knows_why_it_runs(cluster: Cluster) -> None:
     await cluster.up()
     body = b'#!/bin/sh\necho "is $SEALER_PHASE"\nexit 1\n'

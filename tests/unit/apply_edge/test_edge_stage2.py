@@ -71,6 +71,7 @@ async def test_remove_hook_runs_on_the_first_master(cluster: Cluster) -> None:
     assert [cluster.history(h) for h in ("m1", "m2", "n1")] == [["remove leave"], [], []]
 
 
+@pytest.mark.slow
 async def test_remove_hook_goes_to_the_next_master_that_answers(cluster: Cluster) -> None:
     await cluster.up()
     cluster.forget_history()
@@ -88,6 +89,7 @@ async def test_remove_hook_that_fails_or_finds_nobody_is_a_warning(cluster: Clus
     assert "no master answers" in (await goodbye(cluster))[0]
 
 
+@pytest.mark.slow
 async def test_up_waits_for_what_an_earlier_run_left_running(cluster: Cluster) -> None:
     cluster.cmd = ('echo x >>"$SEALER_DATA/ran"; while [ ! -e "$SEALER_DATA/go" ]; do sleep 0.05; done',)
     data = cluster.fakes["m1"].at(PATHS.data)
@@ -106,6 +108,7 @@ async def test_up_waits_for_what_an_earlier_run_left_running(cluster: Cluster) -
     assert not (await cluster.up()).plan.changes
 
 
+@pytest.mark.slow
 async def test_what_does_not_end_is_a_deadline(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("provisioner.apply.settle.WAIT_SECONDS", 1)
     cluster.cmd = ('touch "$SEALER_DATA/ran"; sleep 300',)

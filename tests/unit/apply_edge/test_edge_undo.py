@@ -88,6 +88,7 @@ async def test_a_host_that_does_not_answer_is_told_at_once(tidy: Cluster) -> Non
     assert [ours(tidy, n) for n in ("m1", "m2", "n1")] == [False, True, False]
 
 
+@pytest.mark.slow
 async def test_a_link_that_dies_while_it_cleans_is_joined_again(tidy: Cluster) -> None:
     await tidy.up()
     tidy.forget_history()

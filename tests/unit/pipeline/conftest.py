@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import copy
+import os
+import shutil
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -19,8 +22,8 @@ from provisioner.settings import load_settings
 from provisioner.stop import Stop
 from provisioner.transport.connection import Connection
 from provisioner.world import DownPlan, UpChoice, World
-from tests.fakes.connection import FakeHost, open_fake
-from tests.fakes.driver import FakeDriver
+from tests.fakes.connection import FakeHost, end_processes, open_fake
+from tests.fakes.driver import FakeCloud, FakeDriver
 from tests.fakes.engine import FakeEngine
 from tests.fakes.hosts import QuickClock
 from tests.fakes.images import FakeImages
@@ -48,10 +51,11 @@ class Stage:
     seen: list[Event] = field(default_factory=list)
     asked: list[Plan] = field(default_factory=list)
     environ: dict[str, str] = field(default_factory=dict)
+    templates: Templates | None = None
 
     def __post_init__(self) -> None:
         self.engine = FakeEngine()
-        self.driver = FakeDriver(self.engine.machines)
+        self.driver: FakeDriver = FakeDriver(self.engine.machines)
         self.images = FakeImages()
         self.images.add(
             "app:v1", FILES, env={"COLOUR": "none"}, cmd=('echo "who=$SEALER_CLUSTER" >> "$SEALER_OUTPUT"',)
@@ -81,8 +85,6 @@ class Stage:
         self.connects.append(host.name)
         key = f"{host.name}-{host.machine_id}"
         if key not in self.hosts:
-            import os
-
             self.hosts[key] = FakeHost(HostName(host.name), self.folder / "hosts" / key, os.environ["PATH"])
         return open_fake(self.hosts[key])
 
@@ -95,6 +97,29 @@ class Stage:
 
     async def up(self, args: UpArgs = UP, choice: UpChoice = YES, files: Clusterfile | None = None) -> UpReport:
         return await pipeline.up(self.world, args, files or Clusterfile(), choice, self.confirm)
+
+    async def stand(self, args: UpArgs = UP, prepare: Callable[[Stage], None] = lambda _stage: None) -> None:
+        """What `up(args)` on a new stage gives, for tests that begin there: one real `up`, and copies of what it made.
+
+        Hosts are shells that run some 800 programs for it, so most of the time of these tests would be this one call.
+        `prepare` is a function of a module, which makes a new stage what this one is.
+        """
+        assert self.templates is not None, "a stage of its own has none"
+        assert not self.hosts, "it stands already"
+        one = self.templates.of(type(self), prepare, cloud=self.engine.cloud)
+        if not one.hosts:
+            await one.up(args)
+        shutil.copytree(one.folder, self.folder, dirs_exist_ok=True, symlinks=True)
+        made = ("engine", "driver", "images", "seen", "asked", "connects", "count")
+        self.__dict__ |= copy.deepcopy({name: one.__dict__[name] for name in made})  # at once: they share machines
+        for key, host in one.hosts.items():
+            here = FakeHost(host.name, self.folder / "hosts" / key, host.path, history=list(host.history))
+            self.hosts[key] = here
+
+    def sell(self) -> None:
+        """From now on machines are bought from a cloud."""
+        self.driver = FakeCloud(self.engine.machines)
+        self.engine.cloud = True
 
     async def plan(self, args: UpArgs = UP, choice: UpChoice = YES) -> Plan:
         return await pipeline.plan(self.world, args, Clusterfile(), choice)
@@ -110,12 +135,34 @@ class Stage:
         return self.answer
 
 
+class Templates:
+    """The stages that `stand` copies, made once per run of the tests."""
+
+    def __init__(self, folder: Callable[[str], Path]) -> None:
+        self._folder = folder
+        self._made: dict[object, Stage] = {}
+
+    def of(self, kind: type[Stage], prepare: Callable[[Stage], None], *, cloud: bool) -> Stage:
+        """The one of this kind; without hosts where it does not stand yet."""
+        key = (kind, prepare.__module__, prepare.__qualname__, cloud)
+        if key not in self._made:
+            self._made[key] = one = kind(self._folder("standing"))
+            prepare(one)
+            if cloud:
+                one.sell()
+        return self._made[key]
+
+
+@pytest.fixture(scope="session")
+def templates(tmp_path_factory: pytest.TempPathFactory) -> Templates:
+    return Templates(tmp_path_factory.mktemp)
+
+
 @pytest.fixture
-def stage(tmp_path: Path) -> Iterator[Stage]:
-    it = Stage(tmp_path)
+def stage(tmp_path: Path, templates: Templates) -> Iterator[Stage]:
+    it = Stage(tmp_path, templates=templates)
     yield it
-    for host in it.hosts.values():
-        host.end_processes()
+    end_processes(it.hosts.values())
 
 
 def changed(args: UpArgs, **fields: object) -> UpArgs:

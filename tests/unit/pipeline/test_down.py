@@ -19,7 +19,7 @@ pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptio
 
 
 async def test_down_removes_all_looks_and_forgets(stage: Stage) -> None:
-    await stage.up()
+    await stage.stand()
     report = await stage.down()
     assert report.left == ()
     assert {"host m1", "host m2", "host n1"} <= set(report.removed)
@@ -52,7 +52,7 @@ async def test_a_cloud_without_credentials_is_in_nobodys_way(stage: Stage) -> No
 
 
 async def test_down_works_by_looking_where_the_state_is_lost(stage: Stage) -> None:
-    await stage.up()
+    await stage.stand()
     stage.engine.stacks.clear()
     report = await stage.down("local")
     assert not stage.engine.machines
@@ -60,7 +60,7 @@ async def test_down_works_by_looking_where_the_state_is_lost(stage: Stage) -> No
 
 
 async def test_several_of_one_name_are_listed_and_none_is_touched(stage: Stage) -> None:
-    await stage.up()
+    await stage.stand()
     (cid, _), machine = next(iter(stage.engine.machines.items()))
     stage.engine.machines["app-zzzzzz", "m1"] = machine
     stage.engine.stacks.clear()
@@ -70,7 +70,7 @@ async def test_several_of_one_name_are_listed_and_none_is_touched(stage: Stage) 
 
 
 async def test_what_cannot_be_removed_is_listed_and_the_state_is_kept(stage: Stage) -> None:
-    await stage.up()
+    await stage.stand()
     stage.engine.fail["delete m2"] = "busy"
     stage.driver.stubborn = {"m2"}
     report = await stage.down()
@@ -84,7 +84,7 @@ async def test_what_cannot_be_removed_is_listed_and_the_state_is_kept(stage: Sta
 async def test_what_a_broken_lock_left_is_cleared_though_the_answer_is_no(
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    await stage.up()
+    await stage.stand()
     stage.engine.calls.clear()
     stage.answer = False
     monkeypatch.setattr(ClusterLock, "broken", "`up app` (pid 5 on runner-a)")
@@ -95,7 +95,7 @@ async def test_what_a_broken_lock_left_is_cleared_though_the_answer_is_no(
 
 
 async def test_a_no_keeps_everything(stage: Stage) -> None:
-    await stage.up()
+    await stage.stand()
     stage.answer = False
     with pytest.raises(InterruptedRunError):
         await stage.down()
@@ -103,7 +103,7 @@ async def test_a_no_keeps_everything(stage: Stage) -> None:
 
 
 async def test_a_protected_cluster_is_refused_with_or_without_its_machines(stage: Stage) -> None:
-    await stage.up()
+    await stage.stand()
     stack = stage.engine.stacks["app"]
     stack.accepted = replace_protect(stack.accepted)
     with pytest.raises(UsageError, match="protected"):
@@ -112,7 +112,7 @@ async def test_a_protected_cluster_is_refused_with_or_without_its_machines(stage
 
 
 async def test_a_broken_state_is_named_and_looked_past_only_when_a_provider_is_named(stage: Stage) -> None:
-    await stage.up()
+    await stage.stand()
 
     def broken(_cluster: object) -> object:
         raise PreconditionError("the state is torn")
@@ -126,7 +126,7 @@ async def test_a_broken_state_is_named_and_looked_past_only_when_a_provider_is_n
 
 
 async def test_another_provider_is_refused(stage: Stage) -> None:
-    await stage.up()
+    await stage.stand()
     with pytest.raises(UsageError):
         await stage.down("aws")
     assert len(stage.engine.machines) == 3
@@ -147,7 +147,7 @@ def replace_protect(accepted: object) -> object:
 
 
 async def test_a_second_down_looks_again_though_the_state_knows_no_machine_any_more(stage: Stage) -> None:
-    await stage.up()
+    await stage.stand()
     cid = stage.engine.stacks["app"].cid
     stage.driver.stubborn = {"m2"}
     machine = stage.engine.machines[cid, "m2"]
@@ -163,7 +163,7 @@ async def test_a_second_down_looks_again_though_the_state_knows_no_machine_any_m
 
 
 async def test_the_look_decides_when_the_engine_could_not_delete(stage: Stage) -> None:
-    await stage.up()
+    await stage.stand()
     stage.engine.fail["delete m2"] = "the network still has hosts"
     report = await stage.down()  # the sweep removes what the engine could not
     assert report.left == ()
@@ -172,7 +172,7 @@ async def test_the_look_decides_when_the_engine_could_not_delete(stage: Stage) -
 
 
 async def test_a_cluster_that_only_a_look_finds_is_removed_only_where_the_provider_is_named(stage: Stage) -> None:
-    await stage.up()
+    await stage.stand()
     stage.engine.stacks.clear()
     with pytest.raises(UsageError, match="this state folder knows no cluster app, but local has app-"):
         await stage.down()

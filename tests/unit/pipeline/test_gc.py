@@ -169,7 +169,7 @@ async def test_places_that_refuse_are_named(stage: Stage, account: Account) -> N
 async def test_a_protected_cluster_of_this_folder_stays_and_another_is_forgotten(
     protect: bool, stage: Stage, account: Account
 ) -> None:
-    await stage.up()
+    await stage.stand()
     stack = stage.engine.stacks["app"]
     assert stack.cid is not None
     assert stack.accepted is not None
@@ -182,7 +182,7 @@ async def test_a_protected_cluster_of_this_folder_stays_and_another_is_forgotten
 
 
 async def test_a_namesake_of_this_folder_keeps_its_state(stage: Stage, account: Account) -> None:
-    await stage.up()
+    await stage.stand()
     account.stands = {"app-zzzzzz": OLD}
     await run(stage, account, GcChoice(delete=True))
     assert account.swept == ["app-zzzzzz"]

@@ -20,9 +20,13 @@ APP = ClusterName("app")
 SAY = 'echo "end.point=a=b" >> "$SEALER_OUTPUT"; echo "secret:token=swordfish" >> "$SEALER_OUTPUT"; echo said $COLOUR'
 
 
-async def up(stage: Stage) -> None:
+def talking(stage: Stage) -> None:
+    stage.environ["COLOUR"] = "ultramarine"
     stage.images.add("app:v1", FILES, env={"COLOUR": "none"}, cmd=(SAY,))
-    await stage.up(changed(UP, env_secret=("COLOUR",), env=()))
+
+
+async def up(stage: Stage) -> None:
+    await stage.stand(changed(UP, env_secret=("COLOUR",), env=()), talking)
 
 
 def read(path: Path | str) -> str:
@@ -65,7 +69,7 @@ def test_keys_become_names(key: str, name: str) -> None:
 
 
 async def test_the_inventory_is_private_and_whole(stage: Stage) -> None:
-    await stage.up()
+    await stage.stand()
     stack = stage.engine.stacks["app"]
     stack.hosts = {name: replace(host, host_keys=(KEY,)) for name, host in stack.hosts.items()}
     path = await write_inventory(stage.world, APP)
@@ -90,7 +94,7 @@ async def test_ledgers_and_logs_are_kept_without_secrets(painted: Stage, tmp_pat
 
 
 async def test_what_a_dead_host_had_is_said_to_be_missing(stage: Stage, tmp_path: Path) -> None:
-    await stage.up()
+    await stage.stand()
     stack = stage.engine.stacks["app"]
     stack.hosts["m2"] = replace(stack.hosts["m2"], running=False)
     assert write_kept(tmp_path, await collect(stage.world, APP)) == ("m2: m2 is stopped",)

@@ -18,7 +18,7 @@ from provisioner.model.report import DownReport
 from provisioner.world import DownPlan, UpChoice
 from tests.fakes.engine import HOST
 
-from .conftest import FILES, UP, Stage, changed
+from .conftest import FILES, UP, Stage, Templates, changed
 
 pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 
@@ -30,6 +30,10 @@ class Staying(Stage):
     """As if the fake driver's machines stayed; `plans` are what the user was shown."""
 
     plans: list[DownPlan] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.images.add("app:v1", {**FILES, "scripts/clean.sh": CLEAN}, env={"COLOUR": "none"})
 
     def confirm_down(self, plan: DownPlan) -> bool:
         self.plans.append(plan)
@@ -50,16 +54,14 @@ class Staying(Stage):
 
 
 @pytest.fixture
-def stage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Staying:
+def stage(tmp_path: Path, templates: Templates, monkeypatch: pytest.MonkeyPatch) -> Staying:
     for module in ("removal", "staying"):
         monkeypatch.setattr(f"provisioner.{module}.STAYING", frozenset({"local"}))
-    it = Staying(tmp_path)
-    it.images.add("app:v1", {**FILES, "scripts/clean.sh": CLEAN}, env={"COLOUR": "none"})
-    return it
+    return Staying(tmp_path, templates=templates)
 
 
 async def test_every_host_is_cleaned_and_only_its_data_stays(stage: Staying) -> None:
-    await stage.up()
+    await stage.stand()
     report = await stage.leave()
     assert report.left == ()
     data = "var/lib/sealer/data/app/data/"
@@ -71,7 +73,7 @@ async def test_every_host_is_cleaned_and_only_its_data_stays(stage: Staying) -> 
 
 
 async def test_the_question_lists_the_data_with_its_size(stage: Staying) -> None:
-    await stage.up()
+    await stage.stand()
     stage.answer = False
     (stage.host("m1").at("/var/lib/sealer/data/app/data") / "big").write_bytes(b"x" * 200_000)
     before = stage.files("m1")
@@ -86,7 +88,7 @@ async def test_the_question_lists_the_data_with_its_size(stage: Staying) -> None
 
 
 async def test_data_goes_where_that_is_said(stage: Staying) -> None:
-    await stage.up()
+    await stage.stand()
     report = await stage.leave(delete_data=True)
     assert (report.left, report.kept) == ((), ())
     assert [stage.files(n) for n in ("m1", "m2", "n1")] == [[], [], []]
@@ -94,7 +96,7 @@ async def test_data_goes_where_that_is_said(stage: Staying) -> None:
 
 
 async def test_a_host_that_does_not_answer_keeps_the_state_and_the_same_command_goes_on(stage: Staying) -> None:
-    await stage.up()
+    await stage.stand()
     stage.host("m2").refuse = True
     report = await stage.leave()
     assert len(report.left) == 1
@@ -111,7 +113,7 @@ async def test_a_host_that_does_not_answer_keeps_the_state_and_the_same_command_
 
 
 async def test_a_clean_script_that_fails_keeps_all_of_that_host(stage: Staying) -> None:
-    await stage.up()
+    await stage.stand()
     rc = stage.host("m1").at("/var/lib/sealer/data/app/data") / "rc"
     rc.write_text("5")
     report = await stage.leave()
@@ -131,7 +133,7 @@ async def test_an_image_without_a_clean_script_is_said(stage: Staying) -> None:
 
 
 async def test_a_broken_state_is_never_looked_past(stage: Staying) -> None:
-    await stage.up()
+    await stage.stand()
 
     def broken(_cluster: object) -> object:
         raise PreconditionError("the state is torn")
@@ -146,7 +148,7 @@ FEWER = UpChoice(yes=True, allow_delete=True)
 
 
 async def test_a_host_that_leaves_is_undone_before_it_is_forgotten(stage: Staying) -> None:
-    await stage.up()
+    await stage.stand()
     await stage.up(changed(UP, nodes="0"), FEWER)
     assert stage.data("n1", "clean") == ["n1 leave"]
     assert not [f for f in stage.files("n1") if "/app/data/" not in f]
@@ -156,7 +158,7 @@ async def test_a_host_that_leaves_is_undone_before_it_is_forgotten(stage: Stayin
 
 
 async def test_a_leaving_host_that_is_gone_for_good_does_not_hold_the_others(stage: Staying) -> None:
-    await stage.up()
+    await stage.stand()
     stage.host("n1").refuse = True
     await stage.up(changed(UP, nodes="0"), FEWER)
     assert "n1 leaves, but nothing could be undone there" in stage.warnings
@@ -164,7 +166,7 @@ async def test_a_leaving_host_that_is_gone_for_good_does_not_hold_the_others(sta
 
 
 async def test_a_leaving_host_that_cannot_be_cleaned_stops_the_run_before_stage_1(stage: Staying) -> None:
-    await stage.up()
+    await stage.stand()
     (stage.host("n1").at("/var/lib/sealer/data/app/data") / "rc").write_text("7")
     with pytest.raises(StepError, match=r"clean\.sh on n1 failed with exit status 7"):
         await stage.up(changed(UP, nodes="0"), FEWER)

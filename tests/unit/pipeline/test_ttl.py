@@ -20,7 +20,7 @@ APP = ClusterName("app")
 
 async def cloud(stage: Stage, provider: str = "alicloud", deadline: int | None = 7200) -> World:
     """A cluster that stands in a cloud: made as a local one, its request then said to be a cloud's."""
-    await stage.up()
+    await stage.stand()
     stack = stage.engine.stacks["app"]
     assert stack.accepted is not None
     expires = deadline_in(deadline, stage.world.clock.now()) if deadline is not None else None
@@ -64,7 +64,7 @@ async def test_keeping_sets_it_from_now(stage: Stage) -> None:
 
 
 async def test_where_nobody_keeps_it_there_is_none(stage: Stage) -> None:
-    await stage.up()
+    await stage.stand()
     for work in (ttl.cancel(stage.world, APP), ttl.extend(stage.world, APP, 60)):
         with pytest.raises(UsageError, match="stands until `down`"):
             await work

@@ -49,7 +49,7 @@ async def test_a_new_cluster_comes_up_and_runs_exactly_what_was_shown(stage: Sta
 
 
 async def test_up_again_previews_reads_each_host_once_and_does_nothing(stage: Stage) -> None:
-    await stage.up()
+    await stage.stand()
     before = files_below(stage.folder)
     stage.engine.calls.clear(), stage.connects.clear(), stage.asked.clear()
     report = await stage.up()
@@ -73,7 +73,7 @@ async def test_plan_changes_nothing_anywhere(stage: Stage) -> None:
 
 
 async def test_one_env_value_reaches_only_what_depends_on_it_and_hosts_restart_in_turn(stage: Stage) -> None:
-    await stage.up()
+    await stage.stand()
     args = changed(UP, env=("COLOUR=red",))
     plan = await stage.plan(args)
     expected = sorted(
@@ -105,7 +105,7 @@ async def test_a_plan_with_another_hash_is_refused(stage: Stage) -> None:
 
 
 async def test_deleting_a_host_needs_leave_under_yes_and_keeps_the_quorum(stage: Stage) -> None:
-    await stage.up()
+    await stage.stand()
     with pytest.raises(UsageError, match="n1"):
         await stage.up(changed(UP, nodes="0"))
     await stage.up(changed(UP, nodes="0"), replace(YES, allow_delete=True))
@@ -115,7 +115,7 @@ async def test_deleting_a_host_needs_leave_under_yes_and_keeps_the_quorum(stage:
 
 
 async def test_a_joining_host_enters_with_its_phase_and_touches_nobody_else(stage: Stage) -> None:
-    await stage.up()
+    await stage.stand()
     report = await stage.up(changed(UP, nodes="2"))
     assert stage.data("n2", "init") == ["join"]
     assert stage.data("n1", "start") == ["create"]
@@ -123,7 +123,7 @@ async def test_a_joining_host_enters_with_its_phase_and_touches_nobody_else(stag
 
 
 async def test_a_machine_that_lost_its_disk_is_replaced_under_its_name(stage: Stage) -> None:
-    await stage.up()
+    await stage.stand()
     cid = stage.engine.stacks["app"].cid
     del stage.engine.machines[cid, "n1"]
     old = stage.host("n1")
@@ -133,7 +133,10 @@ async def test_a_machine_that_lost_its_disk_is_replaced_under_its_name(stage: St
     assert {s.host for s in report.apply.steps} == {"n1"}
 
 
-@pytest.mark.parametrize("point", ["up/intent", "up/network", "up/made/m2", "up/end"])
+@pytest.mark.parametrize(
+    "point",
+    ["up/made/m2", *(pytest.param(f"up/{p}", marks=pytest.mark.slow) for p in ("intent", "network", "end"))],
+)
 async def test_a_run_that_dies_in_stage_1_is_gone_on_with(stage: Stage, point: str) -> None:
     def die(name: str) -> None:
         if name == point:
@@ -215,7 +218,7 @@ async def test_a_request_that_cannot_be_served_changes_nothing(
 
 
 async def test_what_only_new_machines_need_stops_a_new_cluster_and_no_standing_one(stage: Stage) -> None:
-    await stage.up()
+    await stage.stand()
     stage.driver.no_room = [Check("subnet", ok=False, detail="10.213.0.0/16 is in use", hint="set network.cidr")]
     assert not (await stage.up()).changed
     assert not (await stage.plan()).infra.changes
@@ -258,14 +261,14 @@ async def test_all_that_the_machine_lacks_is_said_before_anything_is_made(stage:
 
 
 async def test_machines_of_that_name_without_state_are_nobody_elses_to_take(stage: Stage) -> None:
-    await stage.up()
+    await stage.stand()
     stage.engine.stacks.clear()
     with pytest.raises(UsageError, match="its state is not here"):
         await stage.up()
 
 
 async def test_a_name_is_bound_to_its_image_unless_it_is_replaced(stage: Stage) -> None:
-    await stage.up()
+    await stage.stand()
     stage.images.add("other:v1", FILES, env={"COLOUR": "x"})
     args = changed(UP, image="other:v1", name="app")
     with pytest.raises(UsageError, match="app runs app, not other"):
@@ -284,7 +287,7 @@ async def test_secrets_reach_files_and_are_masked_in_what_is_shown(stage: Stage)
 
 
 async def test_a_host_that_cannot_be_read_may_need_everything_and_then_needs_little(stage: Stage) -> None:
-    await stage.up()
+    await stage.stand()
     cid = stage.engine.stacks["app"].cid
     key = (cid, "m2")
     stage.engine.machines[key] = replace(stage.engine.machines[key], running=False)
@@ -311,7 +314,7 @@ async def test_the_deadline_of_the_whole_command_is_said_as_such(stage: Stage) -
 
 
 async def test_protection_holds_against_replacing_and_against_dropping_it_in_the_same_run(stage: Stage) -> None:
-    await stage.up()
+    await stage.stand()
     stack = stage.engine.stacks["app"]
     stack.accepted = stack.accepted.model_copy(update={"protect": True})
     stage.images.add("other:v1", FILES, env={"COLOUR": "x"})
@@ -322,7 +325,7 @@ async def test_protection_holds_against_replacing_and_against_dropping_it_in_the
 
 
 async def test_a_host_that_should_run_but_is_silent_stops_the_engine_from_acting_on_others(stage: Stage) -> None:
-    await stage.up()
+    await stage.stand()
     connect = stage.connect
 
     async def refuse_m2(host: object, keys: object) -> object:
@@ -338,7 +341,7 @@ async def test_a_host_that_should_run_but_is_silent_stops_the_engine_from_acting
 
 
 async def test_one_damaged_state_does_not_hide_the_other_clusters(stage: Stage) -> None:
-    await stage.up()
+    await stage.stand()
     stored = stage.engine.stored
     stage.engine.stacks["bad"] = stage.engine.stacks["app"]
 
