@@ -14,8 +14,9 @@ from provisioner.model.driver import FoundResource, Survey
 from provisioner.model.endpoints import with_endpoints
 from provisioner.model.grammar import BOUGHT
 from provisioner.model.ids import ClusterId, ClusterName, name_of
-from provisioner.model.leftovers import NOBODY, Fate, Leftover, Named, judge
+from provisioner.model.leftovers import NOBODY, Fate, Leftover, Named, judge, repos_of
 from provisioner.model.words import parse_provider
+from provisioner.placing import as_tag, ci_of
 from provisioner.world import World
 
 
@@ -50,9 +51,10 @@ async def gc(world: World, choice: GcChoice, confirm: ConfirmGc) -> GcReport:
     """Look through accounts by tag, and with `delete` remove what is expired or named, each cluster as a whole.
 
     Raises as the driver's `survey` does for a provider that was named; UsageError (3) where a name means several
-    clusters; InterruptedRunError (130) for a "no".
+    clusters, or a run's id the runs of several repositories; InterruptedRunError (130) for a "no".
     """
     found, dark = await look(world, choice)
+    _refuse_foreign_runs(found, choice.named)
     going = tuple(left for left in found if left.goes)
     if not choice.delete or not going:
         return GcReport(found, dark, deleted=choice.delete)
@@ -71,6 +73,29 @@ def _refuse_namesakes(going: tuple[Leftover, ...], named: Named) -> None:
             f"several clusters are called {named.cluster}: {', '.join(cids)}",
             hint=f"name the one that you mean: --cluster {cids[0]}",
         )
+
+
+def _refuse_foreign_runs(found: tuple[Leftover, ...], named: Named) -> None:
+    """A CI counts its runs per repository (or per instance): without the repository the id may be a colleague's too."""
+    repos = repos_of(found, named)
+    if len(repos) > 1:
+        raise UsageError(
+            f"run {named.run} is one of several repositories: {', '.join(r or '(none named)' for r in repos)}",
+            hint=f"say which one: --run '{repos[-1]}#{named.run}', or name the cluster (`gc --cluster CID`)",
+        )
+
+
+def name_run(word: str | None, environ: Mapping[str, str], cluster: str | None = None) -> Named:
+    """What `--run ID` or `--run REPOSITORY#ID` names; under a CI an id alone is one of its own repository.
+
+    Raises UsageError (3) for a word that names no run.
+    """
+    if word is None:
+        return Named(cluster)
+    repo, _, run = word.rpartition("#")
+    if not run.strip() or word.startswith("#"):
+        raise UsageError(f"--run '{word}' names no run", hint="--run ID, or --run OWNER/REPOSITORY#ID")
+    return Named(cluster, as_tag(run), as_tag(repo) or ci_of(environ)[1])
 
 
 async def look(world: World, choice: GcChoice) -> tuple[tuple[Leftover, ...], tuple[tuple[str, str], ...]]:

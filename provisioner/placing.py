@@ -65,10 +65,10 @@ def ci_of(environ: Mapping[str, str]) -> tuple[str | None, str | None]:
     """The CI's run and repository, as tags take them; None where we run under none."""
     found = ((environ.get(run_id), environ.get(repo)) for run_id, repo in _CI)
     ci_run, repo = next((pair for pair in found if pair[0]), (None, None))
-    return _tag(ci_run), _tag(repo)
+    return as_tag(ci_run), as_tag(repo)
 
 
-def _tag(text: str | None) -> str | None:
+def as_tag(text: str | None) -> str | None:
     """As a tag's value: what clouds do not take becomes a dash, and a URL's user and password are left out."""
     return _NOT_IN_TAGS.sub("-", _USERINFO.sub("//", text))[:TAG_LIMIT] if text else None
 

@@ -282,6 +282,7 @@ def _found(thing: Thing) -> FoundResource:
         expires_at=thing.tags.get(tags.EXPIRES_AT),
         ci_run=thing.tags.get(tags.CI_RUN),
         shared=thing.tags.get(tags.SHARED),
+        repo=thing.tags.get(tags.REPO),
     )
 
 

@@ -143,6 +143,7 @@ def resource_of(thing: Found, price: float | None) -> FoundResource:
         currency="USD" if price is not None else "",
         ci_run=thing.tags.get(words.CI_RUN),
         shared=thing.tags.get(words.SHARED),
+        repo=thing.tags.get(words.REPO),
     )
 
 

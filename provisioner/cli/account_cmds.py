@@ -30,13 +30,12 @@ def gc(
     else is listed as "owner unknown", with age and price.
     """
     from provisioner.cli.account import run_gc
-    from provisioner.gc import GcChoice
-    from provisioner.model.leftovers import Named
+    from provisioner.gc import GcChoice, name_run
 
     session = open_session(given["output"], **flags.talk_of(given))
     regions = o.listed(region, "REGION", session.settings.environ)
     yes = given["yes"] or given["auto_approve"]
-    choice = GcChoice(provider, regions, Named(cluster, run), delete=delete or yes)
+    choice = GcChoice(provider, regions, name_run(run, session.settings.environ, cluster), delete=delete or yes)
     return run_gc(session, choice, yes=yes)
 
 

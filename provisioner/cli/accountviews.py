@@ -101,6 +101,7 @@ def _leftover(left: Leftover) -> Document:
                 "name": r.name,
                 "run": r.run,
                 "ciRun": r.ci_run,
+                "repo": r.repo,
                 "created": r.created,
                 "expiresAt": r.expires_at,
                 "price": r.price,

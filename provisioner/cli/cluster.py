@@ -105,10 +105,10 @@ def run_down(session: Session, words: DownWords, *, yes: bool) -> int:
 
 def _down_run(session: Session, run: str, provider: str | None, *, yes: bool) -> int:
     from provisioner.cli.account import run_gc
-    from provisioner.gc import GcChoice
-    from provisioner.model.leftovers import Named
+    from provisioner.gc import GcChoice, name_run
 
-    return run_gc(session, GcChoice(provider, named=Named(run=run), delete=True), yes=yes)
+    named = name_run(run, session.settings.environ)
+    return run_gc(session, GcChoice(provider, named=named, delete=True), yes=yes)
 
 
 def args_of(session: Session, given: Given) -> UpArgs:

@@ -281,7 +281,7 @@ DownRun = Annotated[
     str | None,
     typer.Option(
         "--run",
-        metavar="ID",
+        metavar="[REPO#]ID",
         show_envvar=False,
         envvar=f"{PREFIX}RUN",
         help="Instead of NAME: every cluster that this run (ours, or the CI's) made, by tag.",
@@ -314,7 +314,7 @@ GcRun = Annotated[
     str | None,
     typer.Option(
         "--run",
-        metavar="ID",
+        metavar="[REPO#]ID",
         show_envvar=False,
         envvar=f"{PREFIX}RUN",
         help="Delete what this run (ours, or the CI's) made, whatever its deadline.",

@@ -106,6 +106,8 @@ class FoundResource:
     """The CI's own id of the run that made it."""
     shared: str | None = None
     """The network of `network create` that it is part of: no cluster's."""
+    repo: str | None = None
+    """The repository that the CI's run was of: ids of runs are unique only within one."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,10 +29,22 @@ class Fate(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Named:
-    """What a person named: a cluster by name or cid, a run by its id (ours or the CI's). Nothing named: None."""
+    """What a person named: a cluster by name or cid, a run by its id (ours or the CI's). Nothing named: None.
+
+    Ids of a CI's runs are unique within a repository alone: where `repo` is known, both must match.
+    """
 
     cluster: str | None = None
     run: str | None = None
+    repo: str | None = None
+
+    def made(self, resource: FoundResource) -> bool:
+        """True for what the run that is named made."""
+        return self.run == resource.run or self.by_ci(resource)
+
+    def by_ci(self, resource: FoundResource) -> bool:
+        """True where the id is the CI's own."""
+        return self.run == resource.ci_run and self.repo in {None, resource.repo}
 
 
 NOBODY = Named()
@@ -113,6 +125,12 @@ def decide(cid: ClusterId | None, group: Sequence[FoundResource], now: datetime,
     return _kept(group, now)
 
 
+def repos_of(found: Iterable[Leftover], named: Named) -> tuple[str, ...]:
+    """The repositories that a CI's run of the named id was of, among what goes; empty for one that carries none."""
+    parts = [r for left in found if left.goes for r in left.resources if named.run and named.by_ci(r)]
+    return tuple(sorted({r.repo or "" for r in parts}))
+
+
 def _no_cluster(group: Sequence[FoundResource]) -> str:
     shared = sorted({r.shared for r in group if r.shared})
     if shared and all(r.shared for r in group):
@@ -123,8 +141,8 @@ def _no_cluster(group: Sequence[FoundResource]) -> str:
 def _by_name(cid: ClusterId, group: Sequence[FoundResource], named: Named) -> tuple[Fate, str] | None:
     if named.cluster and named.cluster not in {cid, name_of(cid)}:
         return None
-    if named.run and (not group or not all(named.run in {r.run, r.ci_run} for r in group)):
-        partly = any(named.run in {r.run, r.ci_run} for r in group)
+    if named.run and (not group or not all(named.made(r) for r in group)):
+        partly = any(named.made(r) for r in group)
         return (Fate.UNKNOWN, f"only a part of it was made by run {named.run}: name the cluster") if partly else None
     return Fate.NAMED, f"named by {'--run' if named.run else '--cluster'}"
 

@@ -222,6 +222,7 @@ def found(kind: str, id_: str, **fields: object) -> FoundResource:
         price=0.25 if kind == "instance" else None,
         currency="USD" if kind == "instance" else "",
         ci_run="77",
+        repo="team/shop",
     )
     return replace(resource, **fields)  # type: ignore[arg-type]
 
@@ -233,7 +234,7 @@ def gc_report(**fields: object) -> GcReport:
         found("vpc", "vpc-1"),
         found("instance", "i-2", cid=ClusterId("shop-bbbbbb"), expires_at="2026-11-24T20:00:00Z"),
         found("instance", "i-3", cid=ClusterId("old-cccccc"), expires_at=None, created="2026-11-01T00:00:00Z"),
-        found("vpc", "vpc-2", cid=None, run=None, ci_run=None, expires_at=None, created=None),
+        found("vpc", "vpc-2", cid=None, run=None, ci_run=None, repo=None, expires_at=None, created=None),
     )
     dark = (("cloud eu-2", "not allowed\x1b[31m"),)
     return replace(GcReport(judge("cloud", resources, now, NOBODY), dark), **fields)  # type: ignore[arg-type]

@@ -138,3 +138,23 @@ def test_networks_that_clusters_share_never_go_and_are_named() -> None:
     found = verdict(part, replace(part, id="i-2", shared="web"), named=Named(run="77"))
     assert (found.goes, found.why) == (False, "networks that clusters share: ci, web; `network delete` ends them")
     assert verdict(part, replace(part, shared=None)).why == "it carries no cluster's tag"
+
+
+@pytest.mark.parametrize(
+    ("named", "goes"),
+    [
+        (Named(run="77"), True),
+        (Named(run="77", repo="team/shop"), True),
+        (Named(run="77", repo="team/other"), False),
+        (Named(run="r1", repo="team/other"), True),  # an id of ours is one in the world
+    ],
+)
+def test_a_run_of_a_ci_is_one_of_its_repository(named: Named, goes: bool) -> None:
+    assert verdict(replace(resource(at(60), ci="77"), repo="team/shop"), named=named).goes is goes
+
+
+def test_what_carries_no_repository_is_no_run_of_one() -> None:
+    bare = resource(at(60), ci="77")
+    assert not verdict(bare, named=Named(run="77", repo="team/shop")).goes
+    half = verdict(bare, replace(bare, id="i-2", repo="team/shop"), named=Named(run="77", repo="team/shop"))
+    assert (half.goes, half.why) == (False, "only a part of it was made by run 77: name the cluster")

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 import pytest
 
 from provisioner.errors import AccessError, InterruptedRunError, ProviderError, UsageError
-from provisioner.gc import GcChoice, GcReport, gc
+from provisioner.gc import GcChoice, GcReport, gc, name_run
 from provisioner.infra.locks import RunLock
 from provisioner.model.driver import FoundResource, Surroundings, Survey
 from provisioner.model.ids import ClusterId, ClusterName, RunId, parse_digest
@@ -37,12 +37,16 @@ class Account(FakeDriver):
     swept: list[str] = field(default_factory=list)
     stuck: set[str] = field(default_factory=set)
     asked: list[tuple[str, ...]] = field(default_factory=list)
+    repos: dict[str, str] = field(default_factory=dict)
+    """Cids to the repository of the CI's run 77 that made them."""
 
     def survey(self, regions: tuple[str, ...] = ()) -> Survey:
         self.asked.append(regions)
         if self.refuses:
             raise self.refuses
-        return Survey(tuple(found(cid, deadline) for cid, deadline in self.stands.items()), self.dark)
+        stands = [found(cid, deadline) for cid, deadline in self.stands.items()]
+        marked = [replace(r, ci_run="77", repo=repo) if (repo := self.repos.get(str(r.cid))) else r for r in stands]
+        return Survey(tuple(marked), self.dark)
 
     def sweep(self, cid: ClusterId) -> tuple[str, ...]:
         if cid in self.stuck:
@@ -103,6 +107,34 @@ async def test_what_is_named_goes_and_nothing_else(
 ) -> None:
     await run(stage, account, GcChoice(named=named, delete=True))
     assert account.swept == gone
+
+
+async def test_a_ci_run_that_several_repositories_have_is_refused_and_one_of_them_is_not(
+    stage: Stage, account: Account
+) -> None:
+    account.repos = {"old-aaaaaa": "team/shop", "new-aaaaaa": "team/web"}
+    for delete in (False, True):
+        with pytest.raises(UsageError, match="run 77 is one of several repositories: team/shop, team/web") as told:
+            await run(stage, account, GcChoice(named=name_run("77", {}), delete=delete))
+    assert told.value.exit_code == 3
+    assert "--run 'team/web#77'" in told.value.hint
+    assert account.swept == []
+    await run(stage, account, GcChoice(named=name_run("team/web#77", {}), delete=True))
+    assert account.swept == ["new-aaaaaa"]
+    ours = {"GITHUB_RUN_ID": "78", "GITHUB_REPOSITORY": "team/shop"}
+    await run(stage, account, GcChoice(named=name_run("77", ours), delete=True))
+    assert account.swept == ["new-aaaaaa", "old-aaaaaa"]
+
+
+def test_words_that_name_a_run() -> None:
+    environ = {"CI_PIPELINE_ID": "8", "CI_PROJECT_PATH": "g/p"}
+    assert name_run(None, environ, "app") == Named("app")
+    assert name_run("8", environ) == Named(None, "8", "g/p")
+    assert name_run("o/r#8", environ) == Named(None, "8", "o/r")
+    assert name_run("https://me:pw@git.example/x#jenkins-9", {}) == Named(None, "jenkins-9", "https://git.example/x")
+    for word in ("", "#", "#8", "o/r#", "o/r# "):
+        with pytest.raises(UsageError, match="names no run"):
+            name_run(word, environ)
 
 
 async def test_a_name_that_means_several_is_refused_and_a_cid_is_not(stage: Stage, account: Account) -> None:
