@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 
-from provisioner.errors import AccessError, ProviderError
+from provisioner.errors import AccessError, CapacityError, ProviderError
 from provisioner.events import Warned
 from provisioner.files import atomic_write, private_folder
 from provisioner.model.accepted import Accepted
@@ -48,7 +48,7 @@ def _line(world: World, stored: StackState | None, driver: Driver | None, *, act
 def _asked(world: World, accepted: Accepted, cid: ClusterId, visit: Visit, driver: Driver | None) -> str:
     try:
         return (driver or world.driver(accepted.provider, accepted.endpoints)).let_in(accepted, cid, visit)
-    except (AccessError, ProviderError) as error:
+    except (AccessError, ProviderError, CapacityError) as error:
         return f"it is not known whether {accepted.cluster} lets this machine in: {error.message}"
 
 

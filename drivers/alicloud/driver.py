@@ -33,7 +33,14 @@ from provisioner.model.driver import (
     Visit,
 )
 from provisioner.model.ids import ClusterId, ClusterName
-from provisioner.model.ingress import guest_of, operator_cidr, operator_openings, settle_origin, with_origin
+from provisioner.model.ingress import (
+    demand_told,
+    guest_of,
+    operator_cidr,
+    operator_openings,
+    settle_origin,
+    with_origin,
+)
 from provisioner.model.networks import NetworkPlan, Networks, NetworkWish, SharedNetwork, Tell
 
 PLUGIN_VERSION = "3.105.0"
@@ -112,9 +119,10 @@ class AlicloudDriver:
         words = credentials.warnings(self._around.environ)
         return Choice(with_origin(choice.placement, asked), choice.offers, (*choice.notes, *words))
 
-    def _operator(self) -> str:
+    def _operator(self, accepted: Accepted) -> str:
         """The operator's network, looked up once by each driver."""
         if self._from is None:
+            demand_told(accepted, operator_cidr(self._around.environ))
             self._from = self._around.operator(LOOK_UP)
         return self._from
 
@@ -122,7 +130,7 @@ class AlicloudDriver:
         """One read of the group; a rule for this operator where none lets him in."""
         if not operator_openings(accepted):
             return ""
-        guest = guest_of(accepted, self._operator(), visit.name, self._around.now())
+        guest = guest_of(accepted, self._operator(accepted), visit.name, self._around.now())
         return let_in(self._api, self._region(accepted), cid, guest, visit)
 
     def _region(self, accepted: Accepted) -> str:

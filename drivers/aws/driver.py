@@ -37,6 +37,7 @@ from provisioner.model.driver import (
 from provisioner.model.ids import ClusterId, ClusterName
 from provisioner.model.ingress import (
     OPEN_NOTE,
+    demand_told,
     guest_of,
     open_to_all,
     operator_cidr,
@@ -145,9 +146,10 @@ class AwsDriver:
         """An IAM policy in JSON."""
         return policy()
 
-    def _operator(self) -> str:
+    def _operator(self, accepted: Accepted) -> str:
         """The operator's network, looked up once by each driver."""
         if self._from is None:
+            demand_told(accepted, operator_cidr(self._around.environ))
             self._from = self._around.operator(LOOK_UP)
         return self._from
 
@@ -156,7 +158,7 @@ class AwsDriver:
         region = accepted.region or self.region()
         if not operator_openings(accepted) or region is None:
             return ""
-        guest = guest_of(accepted, self._operator(), visit.name, self._around.now())
+        guest = guest_of(accepted, self._operator(accepted), visit.name, self._around.now())
         return let_in(self._reach()[1], region, cid, guest, visit)
 
     def diagnose(self, region: str, machine_id: str) -> tuple[str, ...]:

@@ -160,7 +160,18 @@ def origin_of(placement: Mapping[str, object]) -> Origin | None:
     return Origin(str(raw["address"]), bool(raw.get("ssh")))
 
 
-def settle_origin(accepted: Accepted, said: str | None, look_up: Callable[[], str], *, standing: bool) -> Accepted:
+def demand_told(accepted: Accepted, said: str | None) -> None:
+    """Refuse to look up who comes by a private way: no service sees that address. Raises UsageError."""
+    if said is None and accepted.network.get("public") == "none":
+        raise UsageError(
+            "network.ingress: `from: operator` cannot be looked up where no host has a public address",
+            hint=f"set {OPERATOR_VARIABLE} to the network that you reach them from",
+        )
+
+
+def settle_origin(
+    accepted: Accepted, said: str | None, look_up: Callable[[Accepted], str], *, standing: bool
+) -> Accepted:
     """The request with the operator in its placement: asked for only where a rule needs him, and kept while hosts stand.
 
     `said` is what the variable says: whoever sets it wants SSH for himself alone, also where it was open to all before.
@@ -171,7 +182,7 @@ def settle_origin(accepted: Accepted, said: str | None, look_up: Callable[[], st
     asking = accepted.model_copy(update={"placement": {**kept, "operator": Origin("unknown", ssh).to_json()}})
     if not operator_openings(asking):
         return accepted.model_copy(update={"placement": kept})
-    address = before.address if before and standing else look_up()
+    address = before.address if before and standing else look_up(accepted)
     return accepted.model_copy(update={"placement": {**kept, "operator": Origin(address, ssh).to_json()}})
 
 

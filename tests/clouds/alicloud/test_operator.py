@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import threading
 from dataclasses import replace
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 
 import pytest
 
 from drivers.alicloud.driver import AlicloudDriver
 from drivers.alicloud.sweep import DEPENDENCY_SECONDS
 from provisioner.clock import SystemClock
-from provisioner.errors import AccessError, UsageError
+from provisioner.errors import AccessError, PreconditionError, UsageError
+from provisioner.lookup import looker
 from provisioner.model.accepted import Accepted
 from provisioner.model.driver import Visit
 from provisioner.model.ids import ClusterId
@@ -19,6 +23,7 @@ from tests.clouds.alicloud.asked import CID, Clock, accepted, chosen, driver
 from tests.clouds.alicloud.client import good, make_network
 from tests.clouds.alicloud.sim.faults import Fault
 from tests.clouds.alicloud.sim.server import Simulator
+from tests.clouds.alicloud.sim.tls import make_certificates
 
 pytestmark = pytest.mark.clouds
 HOME, AWAY, CAFE = "203.0.113.7/32", "198.51.100.9/32", "192.0.2.33/32"
@@ -122,6 +127,33 @@ def test_an_endpoint_of_the_request_alone_leads_there(alicloud: Simulator) -> No
     cache = replace(around, cache_dir=load_settings().cache_dir)
     needs = AlicloudDriver(cache, waits=Clock().waits()).needs().environ
     assert needs["ALIBABA_CLOUD_ENDPOINT_ECS"] == alicloud.endpoint
+
+
+def test_the_address_is_what_an_https_service_says_and_a_proxy_is_not_asked(tmp_path: Path) -> None:
+    trusted, context = make_certificates(tmp_path)
+
+    class Says(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200 if self.path == "/ip" else 302)
+            self.send_header("Location", "/ip")
+            self.end_headers()
+            self.wfile.write(b"8.8.4.4\n")
+
+        def log_message(self, *_: object) -> None:
+            """Quiet."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Says) as server:
+        server.socket = context.wrap_socket(server.socket, server_side=True)
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        base = f"https://127.0.0.1:{server.server_address[1]}"
+        environ = {"HOME": "/nonexistent", "SSL_CERT_FILE": str(trusted), "HTTPS_PROXY": "http://127.0.0.1:9"}
+        look_up = looker(load_settings(environ))
+        assert look_up(f"{base}/ip") == "8.8.4.4"
+        with pytest.raises(PreconditionError, match="did not tell it"):
+            look_up(f"{base}/elsewhere")
+        with pytest.raises(PreconditionError, match="did not tell it"):
+            looker(load_settings({"HOME": "/nonexistent"}))(f"{base}/ip")
+        server.shutdown()
 
 
 def test_a_region_that_is_none_is_wrong_use_and_the_regions_are_named(alicloud: Simulator) -> None:

@@ -53,6 +53,10 @@ def _placed(**machine: object) -> Accepted:
     return accepted(placement={"region": "a1", "hosts": {"m1": {"zone": "a1-b", **machine}}}, env={"PRICE": "1"})
 
 
+def _operator(address: str, *, ssh: bool = False) -> Accepted:
+    return accepted(placement={"region": "a1", "operator": {"address": address, "ssh": ssh}})
+
+
 def _with_key(path: str, address: str = "10.0.0.1") -> Accepted:
     ssh = AcceptedSsh(private_key_file=path)
     machine = AcceptedMachine(name="m1", address=address, ssh=ssh, known_hosts_file=f"{path}/known_hosts")
@@ -66,6 +70,9 @@ def test_the_hash_holds_no_price_and_no_path_of_the_operators_machine() -> None:
     assert of(_placed(priceLimit=0.4)) == of(_placed(priceLimit=0.5, price=1)) == of(_placed())
     assert of(_placed(zone="a1-c")) != of(_placed())
     assert of(_with_key("/home/a")) == of(_with_key("/home/b")) != of(_with_key("/home/a", "10.0.0.2"))
+    assert (
+        of(_operator("203.0.113.7/32")) == of(_operator("198.51.100.9/32")) != of(_operator("203.0.113.7/32", ssh=True))
+    )
     assert of(accepted(ttl=3600)) != of(accepted(ttl=7200))
     assert of(accepted(env={"PRICE": "1"})) != of(accepted(env={"PRICE": "2"}))
 

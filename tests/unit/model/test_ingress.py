@@ -13,6 +13,7 @@ from provisioner.model.ingress import (
     Opening,
     admission,
     admitted_words,
+    demand_told,
     guest_of,
     open_to_all,
     openings_of,
@@ -84,35 +85,43 @@ def test_what_is_no_rule_is_named(rule: object) -> None:
         openings_of(accepted(rule))
 
 
-def nobody() -> str:
+def nobody(_request: Accepted) -> str:
     raise AssertionError("nobody needs to know where the operator is")
 
 
 def test_the_operator_is_looked_up_only_where_a_rule_needs_him() -> None:
     assert "operator" not in settle_origin(accepted(), None, nobody, standing=False).placement
-    request = settle_origin(accepted({"port": 6443, "from": "operator"}), None, lambda: HOME, standing=False)
+    request = settle_origin(accepted({"port": 6443, "from": "operator"}), None, lambda _: HOME, standing=False)
     assert request.placement["operator"] == {"address": HOME, "ssh": False}
     assert openings_of(request) == (OPEN, API)
 
 
 def test_the_address_of_the_create_stays_while_hosts_stand() -> None:
-    made = settle_origin(accepted(API_RULE), None, lambda: HOME, standing=False)
+    made = settle_origin(accepted(API_RULE), None, lambda _: HOME, standing=False)
     assert settle_origin(made, None, nobody, standing=True) == made
-    begun = settle_origin(made, None, lambda: AWAY, standing=False)
+    begun = settle_origin(made, None, lambda _: AWAY, standing=False)
     assert begun.placement["operator"] == {"address": AWAY, "ssh": False}
     plain = made.model_copy(update={"network": {}})
     assert "operator" not in settle_origin(plain, None, nobody, standing=True).placement
 
 
 def test_the_variable_closes_ssh_and_it_stays_closed() -> None:
-    closed = settle_origin(accepted(), HOME, lambda: HOME, standing=False)
+    closed = settle_origin(accepted(), HOME, lambda _: HOME, standing=False)
     assert operator_openings(closed) == (SSH,)
     assert not open_to_all(closed)
     assert settle_origin(closed, None, nobody, standing=True) == closed, "another machine, without the variable"
-    later = settle_origin(accepted(placement={"region": "r"}), HOME, lambda: HOME, standing=True)
+    later = settle_origin(accepted(placement={"region": "r"}), HOME, lambda _: HOME, standing=True)
     assert later.placement == {"region": "r", "operator": {"address": HOME, "ssh": True}}
     assert with_origin({"hosts": {}}, later) == {"hosts": {}, "operator": {"address": HOME, "ssh": True}}
     assert with_origin({"operator": {}}, accepted()) == {}
+
+
+def test_who_comes_by_a_private_way_must_say_so() -> None:
+    hidden = accepted(API_RULE, network={"ingress": [API_RULE], "public": "none", "vpc": "v"})
+    with pytest.raises(UsageError, match="no host has a public address"):
+        demand_told(hidden, None)
+    demand_told(hidden, "10.0.0.0/8")
+    demand_told(accepted(API_RULE), None)
 
 
 API_RULE = {"port": 6443, "from": "operator"}
@@ -181,7 +190,7 @@ def test_rules_of_runners_that_are_gone_do_not_pile_up() -> None:
 def test_a_guest_is_known_by_his_machine() -> None:
     from datetime import UTC, datetime
 
-    request = settle_origin(accepted(API_RULE), None, lambda: HOME, standing=False)
+    request = settle_origin(accepted(API_RULE), None, lambda _: HOME, standing=False)
     found = guest_of(request, AWAY, "0a1b2c3d", datetime(2026, 11, 24, tzinfo=UTC))
     assert found.description == "sealer-cloud operator 0a1b2c3d 2026-11-24"
     assert found.owns(found.description)
