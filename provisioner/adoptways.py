@@ -23,6 +23,7 @@ from provisioner.model.kept import Kept, parse_kept
 from provisioner.model.paths import HostPaths
 from provisioner.model.request import Clusterfile, UpArgs
 from provisioner.model.secret import Secret
+from provisioner.operator import let_in_blind
 from provisioner.transport.hostset import HostSet, open_hosts
 from provisioner.world import World
 
@@ -188,6 +189,8 @@ class _Tagged:
         inventory = Inventory(self.args.name, cid, self._entries(found))
         keys = ClusterKeys(login.private, login.public, Secret(""))
         async with await open_hosts(inventory, keys, self.world.connect, self.world.clock, patience=0) as hosts:
+            if hosts.failures and await let_in_blind(self.world, self.driver, cid, found.region, self.args.port):
+                await asyncio.gather(*(hosts.reconnect(name) for name in hosts.failures), return_exceptions=True)
             records = await read_records(hosts, self.args.name, cid)
             shown = {f"{h.name}-identity": hosts.get(h.name).host_key for h in inventory.hosts}
         kept = choose_record(self.world, records, cid, self.args.provider)

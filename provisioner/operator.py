@@ -5,14 +5,14 @@ from __future__ import annotations
 import asyncio
 import re
 
-from provisioner.errors import AccessError, CapacityError, ProviderError
+from provisioner.errors import AccessError, CapacityError, PreconditionError, ProviderError, UsageError
 from provisioner.events import Warned
 from provisioner.files import atomic_write, private_folder
-from provisioner.model.accepted import Accepted
+from provisioner.model.accepted import Accepted, AcceptedImage
 from provisioner.model.driver import Driver, Visit
 from provisioner.model.engine import StackState
-from provisioner.model.ids import ClusterId
-from provisioner.model.ingress import operator_openings
+from provisioner.model.ids import ClusterId, name_of
+from provisioner.model.ingress import OPERATOR, operator_openings
 from provisioner.world import World
 
 _NAME = re.compile(r"[0-9a-f]{8}")
@@ -33,6 +33,25 @@ def let_in_now(world: World, stored: StackState | None) -> None:
     """As `let_in`, where there is no event loop."""
     if _concerned(stored):
         _tell(world, _line(world, stored, None, acting=True))
+
+
+async def let_in_blind(world: World, driver: Driver, cid: ClusterId, region: str, port: int) -> bool:
+    """For a cluster that does not answer and whose request nobody knows yet: its SSH may be the operator's alone.
+
+    Returns True where a rule was added, so that it may be tried again. What cannot be looked up or is refused is a warning.
+    """
+    rules = {"ingress": [{"port": port, "from": OPERATOR}]}
+    image = AcceptedImage(reference="", repository="", digest="")
+    request = Accepted(
+        cluster=name_of(cid), provider=driver.name, image=image, pools=(), hosts=(), data_root="", network=rules
+    ).model_copy(update={"region": region})
+    try:
+        line = await asyncio.to_thread(driver.let_in, request, cid, Visit(machine_name(world)))
+    except (AccessError, ProviderError, CapacityError, PreconditionError, UsageError) as error:
+        world.events(Warned(f"it is not known whether {cid} lets this machine in: {error.message}", error.hint))
+        return False
+    _tell(world, line)
+    return bool(line)
 
 
 def _concerned(stored: StackState | None) -> bool:

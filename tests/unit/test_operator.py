@@ -173,3 +173,11 @@ async def test_a_refusal_is_a_warning_and_no_address_is_an_error(tmp_path: Path)
     scene.door.fails = PreconditionError("nobody tells")
     with pytest.raises(PreconditionError):
         await operator.let_in(scene.world, stored(**OURS))
+
+
+async def test_a_cluster_whose_request_is_lost_is_tried_once_more_where_a_rule_was_added(tmp_path: Path) -> None:
+    scene, cid = Scene(tmp_path), ClusterId("demo-abc234")
+    assert await operator.let_in_blind(scene.world, scene.door, cid, "r1", 22)
+    scene.door.fails = PreconditionError("nobody tells", hint="set it")
+    assert not await operator.let_in_blind(scene.world, scene.door, cid, "r1", 22)
+    assert scene.seen[-1] == Warned("it is not known whether demo-abc234 lets this machine in: nobody tells", "set it")
