@@ -314,8 +314,15 @@ def sweep(account: Account, cid: ClusterId) -> tuple[str, ...]:
                 )
             )
     if failed:
-        raise worst_of(failed)
+        raise _all_in_one(failed)
     return tuple(gone)
+
+
+def _all_in_one(failed: list[SealerError]) -> SealerError:
+    """The error that decides, with the words of all: whoever must clear up needs every id."""
+    worst = worst_of(failed)
+    words = dict.fromkeys([worst.message, *(e.message for e in failed)])
+    return type(worst)("; ".join(words), hint=worst.hint, evidence=worst.evidence)
 
 
 def _remove(

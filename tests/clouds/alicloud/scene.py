@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import time
+from collections.abc import Iterator
 from pathlib import Path
 
 from tests.clouds.alicloud.sim.server import Simulator
@@ -31,3 +34,20 @@ def up_words(cluster: str, masters: int = 1) -> tuple[str, ...]:
 def down_words(cluster: str) -> tuple[str, ...]:
     """Removing it."""
     return ("down", cluster, "--provider", "alicloud", "--yes")
+
+
+def living(user: Product, patience: float = 10.0) -> list[str]:
+    """Command lines of this user's processes that still live after a while: an engine or a plugin that was forgotten."""
+    mark, deadline = f"XDG_STATE_HOME={user.home / 'state'}\0".encode(), time.monotonic() + patience
+    while found := list(_lines(mark)):
+        if time.monotonic() > deadline:
+            return found
+        time.sleep(0.1)
+    return []
+
+
+def _lines(mark: bytes) -> Iterator[str]:
+    for folder in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            if mark in (folder / "environ").read_bytes():
+                yield (folder / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
