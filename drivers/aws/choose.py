@@ -139,13 +139,19 @@ def candidates(pool: AcceptedPool, facts: Facts) -> Iterator[Candidate]:
                     yield Candidate(zone, machine, spot)
 
 
-def subnet_cidr(network: str, taken: frozenset[str]) -> str:
-    """The first part of a network that no other zone has. Raises CapacityError when all are taken."""
+def subnet_cidr(network: str, taken: frozenset[str], zone: str) -> str:
+    """A zone's own part of a network, by its letter; the next one that is free where another zone has it.
+
+    By its letter: a zone that was given up may still have its subnet while the next choice is made.
+    Raises CapacityError when all are taken.
+    """
     whole = IPv4Network(network)
     prefix = min(whole.prefixlen + SUBNET_BITS, SMALLEST)
-    for part in whole.subnets(new_prefix=max(prefix, whole.prefixlen)):
-        if str(part) not in taken:
-            return str(part)
+    parts = [str(part) for part in whole.subnets(new_prefix=max(prefix, whole.prefixlen))]
+    first = (ord(zone[-1]) - ord("a")) % len(parts)
+    for part in (*parts[first:], *parts[:first]):
+        if part not in taken:
+            return part
     raise CapacityError(f"network.cidr {network} has no room for one more zone", hint="use a larger network, like /16")
 
 
@@ -204,7 +210,9 @@ def _with_subnets(accepted: Accepted, old: Placement | None, facts: Facts, hosts
     subnets = {zone: text for zone, text in before.items() if zone in used}
     for zone in used:
         if zone not in subnets:
-            subnets[zone] = before.get(zone) or subnet_cidr(cidr, frozenset({*before.values(), *subnets.values()}))
+            subnets[zone] = before.get(zone) or subnet_cidr(
+                cidr, frozenset({*before.values(), *subnets.values()}), zone
+            )
     return replace(base, cidr=cidr, subnets=subnets)
 
 

@@ -115,11 +115,12 @@ def test_what_cannot_be_had_is_named(pool, error, message):
 
 
 def test_subnets_are_parts_of_the_network_until_it_is_full():
-    assert subnet_cidr("10.0.0.0/16", frozenset()) == "10.0.0.0/20"
-    assert subnet_cidr("10.0.0.0/16", frozenset({"10.0.0.0/20"})) == "10.0.16.0/20"
-    assert subnet_cidr("10.0.0.0/28", frozenset()) == "10.0.0.0/28"
+    assert subnet_cidr("10.0.0.0/16", frozenset(), "x-1a") == "10.0.0.0/20"
+    assert subnet_cidr("10.0.0.0/16", frozenset(), "x-1c") == "10.0.32.0/20", "a zone's own, whoever came before"
+    assert subnet_cidr("10.0.0.0/16", frozenset({"10.0.0.0/20"}), "x-1a") == "10.0.16.0/20"
+    assert subnet_cidr("10.0.0.0/28", frozenset(), "x-1b") == "10.0.0.0/28"
     with pytest.raises(CapacityError, match="no room for one more zone"):
-        subnet_cidr("10.0.0.0/28", frozenset({"10.0.0.0/28"}))
+        subnet_cidr("10.0.0.0/28", frozenset({"10.0.0.0/28"}), "x-1a")
 
 
 def test_a_placement_survives_its_json_and_a_broken_one_is_told():
