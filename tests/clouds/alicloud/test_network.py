@@ -29,7 +29,7 @@ kind: Infra
 spec:
   provider: alicloud
   zones: [cn-hangzhou-i]
-  network: {shared: web-aaaaaa}
+  network: {shared: ci}
 """
 
 
@@ -85,6 +85,18 @@ def test_a_network_is_made_marked_used_and_removed(alicloud):
     assert account.store.counts() == {}
 
 
+def test_a_network_that_is_called_like_a_cluster_is_no_clusters(alicloud):
+    """vSwitches of clusters may have no tag for a moment and are known by their name: these must not be taken for such."""
+    one, name = driver(alicloud), "web-abc234"
+    one.make_network(
+        one.plan_network(NetworkWish(name, REGION, ZONES)), network_tags(name, RUN, None, None), TOLD.append
+    )
+    before, cid = only(one, name), ClusterId(name)
+    assert one.orphans(cid, frozenset({"vpc-of-its-own"})) == {}
+    assert (one.leftovers(cid), one.sweep(cid)) == ((), ())
+    assert only(one, name) == before
+
+
 def test_a_cut_create_is_continued_and_differences_are_refused(alicloud):
     account, one = alicloud.account, driver(alicloud)
     account.faults.add(Fault("CreateVSwitch", "InvalidZoneId.Unknown", where={"ZoneId": ZONES[1]}))
@@ -137,8 +149,8 @@ def test_a_list_names_the_regions_that_refuse(alicloud):
 @pytest.mark.hosts
 @pytest.mark.timeout(600)
 def test_a_cluster_lives_in_it_and_leaves_it(tmp_path: Path, alicloud_hosts: Simulator) -> None:
-    """Its name is made to look like a cluster's id: whatever a name says, a sweep by tag must not take it."""
-    account, name = alicloud_hosts.account, ("web-aaaaaa", "--provider", "alicloud")
+    """From its making by the command to its end, under the policy that is printed."""
+    account, name = alicloud_hosts.account, ("ci", "--provider", "alicloud")
     user = make_user(tmp_path / "user", alicloud_hosts, tmp_path / "user" / "data", "web")
     policy = user.ok("doctor", "--permissions", "alicloud").json
     account.allowed = frozenset(action for part in policy["Statement"] for action in part["Action"])
@@ -163,7 +175,7 @@ def test_a_cluster_lives_in_it_and_leaves_it(tmp_path: Path, alicloud_hosts: Sim
     shutil.rmtree(user.home / "state")  # by tag alone: the way of removing that could take too much
     user.ok(*down_words("web"), timeout=300.0)
     assert {t.id for t in account.store.all()} == network
-    assert "networks that clusters share: web-aaaaaa" in user.ok("gc", "--yes", "--provider", "alicloud").out
+    assert "networks that clusters share: ci" in user.ok("gc", "--yes", "--provider", "alicloud").out
     assert {t.id for t in account.store.all()} == network
     user.ok("network", "delete", *name, "--yes")
     assert account.store.counts() == {}
