@@ -13,9 +13,10 @@ from pulumi_alicloud import ecs, vpc
 
 import pulumi_sealer
 from drivers.alicloud.spec import BANDWIDTH, AlicloudSpec, Machine, Subnet, auto_release
+from provisioner.model import tags as words
 from provisioner.model.driver import Marks, OutputSink
 from provisioner.model.ingress import Opening
-from provisioner.model.tags import HOST, POOL, RUN, tags_of
+from provisioner.model.tags import HOST, POOL, tags_of
 from provisioner.model.userdata import user_data
 
 PROVIDER = "alicloud"
@@ -24,7 +25,7 @@ MACHINE_TIMEOUTS = pulumi.CustomTimeouts(create="10m", update="10m", delete="10m
 """Without limits the plugin was seen to wait 610 s for a service that is gone."""
 IDENTITY_TIMEOUTS = pulumi.CustomTimeouts(create="15m", update="2m", delete="2m")
 WAIT_SECONDS = 600
-MADE_BY = [f'tags["{RUN}"]']
+MADE_BY = [f'tags["{key}"]' for key in words.MADE_BY]
 """The run that made a thing is no drift of the next one."""
 
 

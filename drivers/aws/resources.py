@@ -20,8 +20,8 @@ MACHINE = pulumi.CustomTimeouts(create="10m", update="15m", delete="15m")
 REST = pulumi.CustomTimeouts(create="5m", update="5m", delete="10m")
 WAIT = pulumi.CustomTimeouts(create="20m", update="5m", delete="5m")
 """Past HostIdentity's own deadline, which names the cause."""
-RUN_TAG = f'tags["{words.RUN}"]'
-VOLUME_RUN_TAG = f'volumeTags["{words.RUN}"]'
+MADE_BY = [f'tags["{key}"]' for key in words.MADE_BY]
+VOLUME_MADE_BY = [f'volumeTags["{key}"]' for key in words.MADE_BY]
 EVERYWHERE = "0.0.0.0/0"
 
 
@@ -56,7 +56,7 @@ class Declaring:
             provider=self.provider,
             depends_on=[self.intent, *needs],
             custom_timeouts=timeouts,
-            ignore_changes=[RUN_TAG],
+            ignore_changes=MADE_BY,
         )
 
     def plain(self, *needs: pulumi.Resource) -> pulumi.ResourceOptions:
@@ -214,7 +214,7 @@ def _machine(
     options = pulumi.ResourceOptions.merge(
         run.options(MACHINE, *network.ready),
         # User-data works at the first boot only; changing it later would stop and start the machine for nothing.
-        pulumi.ResourceOptions(ignore_changes=[RUN_TAG, VOLUME_RUN_TAG, "userDataBase64"], import_=adopted),
+        pulumi.ResourceOptions(ignore_changes=[*MADE_BY, *VOLUME_MADE_BY, "userDataBase64"], import_=adopted),
     )
     return aws.ec2.Instance(
         wanted.name,

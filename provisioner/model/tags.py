@@ -21,6 +21,9 @@ REPO = "sealer-cloud:repo"
 SHARED = "sealer-cloud:network"
 """On a network of `network create`: its name. Such a network belongs to no cluster."""
 
+MADE_BY = (RUN, CI_RUN, REPO)
+"""Who made a thing. Written once: a later run, from a laptop or another CI run, is no drift and takes none of it away."""
+
 
 def tags_of(marks: Marks, user: Mapping[str, str], **more: str) -> dict[str, str]:
     """All tags of one resource: the user's, then ours, which win. `more` are whole keys of this module."""

@@ -33,9 +33,10 @@ class Stage:
         self.engine = PulumiEngine(replace(found, state_dir=state, environ=environ), Stop())
         self.driver = cloud.driver()
         self.steps = []
+        self.ci = (None, None)
 
     def program(self, request, adopt=None):
-        marks = Marks(ClusterId(CID), RunId(RUN), request.expires_at)
+        marks = Marks(ClusterId(CID), RunId(RUN), request.expires_at, *self.ci)
         return build_program(self.driver, self.driver.parse_spec(request), request, marks, adopt)
 
     def up(self, request, adopt=None):
@@ -64,6 +65,7 @@ def test_two_machines_from_nothing_to_nothing(stage):
     network = {"ingress": [{"port": "8000-8100", "protocol": "udp", "from": "operator"}]}
     asked = accepted(cloud.image(), nodes=1, expires_at="2026-11-25T10:00:00Z", network=network)
     request = chosen(cloud.driver(SEALER_CLOUD_OPERATOR_CIDR="203.0.113.7/32"), asked)
+    stage.ci = ("77", "team/shop")
     made = stage.up(request)
     machines = cloud.machines()
     assert set(machines) == {"m1", "n1"}
@@ -73,6 +75,8 @@ def test_two_machines_from_nothing_to_nothing(stage):
     assert tags["sealer-cloud:cid"] == CID
     assert tags["sealer-cloud:run"] == RUN
     assert tags["sealer-cloud:expires-at"] == "2026-11-25T10:00:00Z"
+    assert (tags["sealer-cloud:ci-run"], tags["sealer-cloud:repo"]) == ("77", "team/shop")
+    stage.ci = (None, None)  # from here on the commands come from a laptop: that takes no tag away
     state = stage.state_text()
     assert CID in state
     assert not [word for word in ("OPENSSH PRIVATE KEY", PRIVATE_IN_BASE64, SECRET) if word in state]

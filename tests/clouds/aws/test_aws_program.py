@@ -123,7 +123,8 @@ def test_every_resource_is_marked_in_its_create_call(declared):
         tags = inputs[name]["tags"]
         assert (tags["sealer-cloud:cid"], tags["sealer-cloud:run"]) == (CID, RUN), name
         assert (tags["sealer-cloud:expires-at"], tags["team"]) == (DEADLINE, "ci"), name
-        assert 'tags["sealer-cloud:run"]' in request.ignoreChanges, "the creating run never drifts"
+        kept = {f'tags["sealer-cloud:{key}"]' for key in ("run", "ci-run", "repo")}
+        assert kept <= set(request.ignoreChanges), "the creating run never drifts; `ttl` takes none of it away"
     for host in ("m1", "n1", "n2"):
         assert inputs[host]["tags"]["sealer-cloud:host"] == host
         assert inputs[host]["volumeTags"]["sealer-cloud:cid"] == CID
