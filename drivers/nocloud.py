@@ -36,6 +36,21 @@ class NoCloud:
         """Nothing to choose."""
         return Choice({})
 
+    def prices(
+        self,
+        accepted: Accepted,  # noqa: ARG002 - the seam's
+        hosts: frozenset[str],  # noqa: ARG002
+    ) -> Mapping[str, tuple[float, str]]:
+        """Nothing is bought."""
+        return {}
+
+    def strangers(self, region: str | None, cid: ClusterId) -> tuple[str, ...]:  # noqa: ARG002 - the seam's
+        """None: nobody else is in our networks."""
+        return ()
+
+    def within(self, regions: tuple[str, ...]) -> None:
+        """There are no regions."""
+
     def orphans(self, cid: ClusterId, known: frozenset[str]) -> Mapping[str, str]:  # noqa: ARG002 - the seam's
         """None: our plugin's create adopts what lies there."""
         return {}

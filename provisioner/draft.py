@@ -21,7 +21,7 @@ from provisioner.apply.output import Masker
 from provisioner.apply.plan import plan_apply
 from provisioner.apply.preflight import parse_requires
 from provisioner.apply.wire import Author
-from provisioner.errors import AccessError, PreconditionError, UsageError
+from provisioner.errors import AccessError, PreconditionError, ProviderError, UsageError
 from provisioner.events import Phase, PhaseDone, PhaseStarted
 from provisioner.failpoints import arm_failpoint, no_failpoint
 from provisioner.infra.workdir import throwaway
@@ -148,13 +148,14 @@ def user_folders(base: Path, environ: Mapping[str, str]) -> Folders:
 def check_machine(driver: Driver, spec: object, *, standing: bool) -> None:
     """Refuse, before anything is made, a machine that cannot serve the provider.
 
-    Raises PreconditionError (12), AccessError (5) where credentials are all that is wrong. What only new machines need
-    is not asked for where the cluster stands: a run that changes nothing must not need it.
+    Raises by the lowest cause: AccessError (5) for credentials, ProviderError (6) where the provider does not answer,
+    PreconditionError (12). What only new machines need is not asked for where the cluster stands: a run that changes
+    nothing must not need it.
     """
     lacks = [c for c in driver.check(spec, standing=standing) if not c.ok]
     if lacks:
-        kind = AccessError if all(c.access for c in lacks) else PreconditionError
-        raise kind(
+        causes = [AccessError if c.access else ProviderError if c.refused else PreconditionError for c in lacks]
+        raise min(causes, key=lambda kind: kind.exit_code)(
             f"provider {driver.name} cannot work here: " + "; ".join(f"{c.name}: {c.detail}" for c in lacks),
             hint="; ".join(dict.fromkeys(c.hint for c in lacks if c.hint)),
         )
@@ -168,7 +169,8 @@ def choose_cid(world: World, wish: Wish, driver: Driver) -> ClusterId:
     if wish.stored and wish.stored.cid:
         return wish.stored.cid if is_standing(wish) else new_cid(ClusterName(wish.accepted.cluster), world.random)
     name = ClusterName(wish.accepted.cluster)
-    strangers = driver.find(name)
+    # A cluster lives in one region, and this one would be there: an account has dozens of others.
+    strangers = driver.find(name, (wish.accepted.region,) if wish.accepted.region else ())
     if strangers:
         raise UsageError(
             f"{name} is already on this machine as {', '.join(f.cid for f in strangers)}, but its state is not here",

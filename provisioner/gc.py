@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from provisioner import hops
 from provisioner.errors import AccessError, InterruptedRunError, PreconditionError, SealerError, UsageError
 from provisioner.events import Phase, PhaseDone, PhaseStarted, Warned
-from provisioner.model.driver import FoundResource, Survey
+from provisioner.model.driver import Driver, FoundResource, Survey
 from provisioner.model.endpoints import with_endpoints
 from provisioner.model.grammar import BOUGHT
 from provisioner.model.ids import ClusterId, ClusterName, name_of
@@ -232,12 +232,21 @@ async def _remove_one(
             return (), ()
         driver = world.driver(leftover.provider, leftover.endpoints)
         world.events(PhaseStarted(Phase.REMOVE))
-        gone = await asyncio.to_thread(driver.sweep, cid)
-        left = await asyncio.to_thread(driver.leftovers, cid)
+        driver.within(tuple(sorted({r.region for r in leftover.resources})))
+        gone, left = await asyncio.to_thread(_sweep, driver, cid)
         world.events(PhaseDone(Phase.REMOVE, f"{cid}: {len(gone)} things", world.clock.monotonic() - begun))
         if not left:
             await _forget(world, name, cid)
     return gone, left
+
+
+def _sweep(driver: Driver, cid: ClusterId) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """What went and what is left, by its ids; of what was refused the reason stands first. Raises where no look says."""
+    try:
+        return driver.sweep(cid), driver.leftovers(cid)
+    except SealerError as error:
+        left = driver.leftovers(cid)
+        return (), (error.message, *left) if left else ()
 
 
 async def _spared_since(world: World, leftover: Leftover, named: Named) -> str:

@@ -61,12 +61,19 @@ async def up(world: World, args: UpArgs, files: Clusterfile, choice: UpChoice, c
 
 
 async def down(
-    world: World, name: ClusterName, provider: str | None, confirm: ConfirmDown, *, delete_data: bool = False
+    world: World,
+    name: ClusterName,
+    provider: str | None,
+    confirm: ConfirmDown,
+    *,
+    delete_data: bool = False,
+    unasked: bool = False,
 ) -> DownReport:
     """Remove a cluster, look, and only then say that it is gone; by looking alone where its state is lost.
 
     On machines that stay it is undone, and their data kept unless `delete_data`; while one of them cannot be undone,
-    the state stays, so that the same command goes on.
+    the state stays, so that the same command goes on. `unasked`: nobody will read the plan, so what is not of the
+    cluster and stands in its network stops it (3); else it is named in the plan, and the network is left.
 
     Raises UsageError (3) no provider, protected, or several of that name, AccessError (5) a state that does not open
     and no provider named, LockedError (10), InterruptedRunError (130).
@@ -79,6 +86,7 @@ async def down(
             await world.engine.forget(name)  # a `down` that was cut at its last act may have left a key behind
             return removal.nothing_found(world, name, target, begun)
         await removal.demand_account(world, target)
+        target = await removal.with_strangers(world, target, unasked=unasked)
         target = await staying.measured(world, target, delete_data=delete_data)
         if not confirm(target.plan):
             raise InterruptedRunError("not confirmed; nothing was changed")
@@ -86,7 +94,8 @@ async def down(
         await removal.say_goodbye(world, target)
         if standing := await staying.undo(world, target):
             return removal.to_report(world, target, (), standing, begun)
-        failed = await removal.destroy(world, target, named=provider is not None)
+        strangers = target.plan.strangers  # the engine would wait for minutes for each part of a network that is in use
+        failed = strangers or await removal.destroy(world, target, named=provider is not None)
         removed, left = await removal.sweep(world, target)
         if not left:  # the look decides, not what the engine could not do
             await world.engine.forget(name, aside=target.stored is None or bool(failed))

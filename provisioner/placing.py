@@ -42,7 +42,25 @@ async def place(
         known["placement"] = before.placement
     asked = accepted.model_copy(update=known)
     choice = await asyncio.to_thread(driver.choose, asked, cid, standing=standing)
-    return with_placement(asked, choice), replace(choice, offers=in_order(choice.offers, accepted))
+    placed = with_placement(asked, choice)
+    offers = await asyncio.to_thread(_whole_price, driver, placed, choice.offers, standing)
+    return placed, replace(choice, offers=in_order(offers, accepted))
+
+
+def _whole_price(
+    driver: Driver, placed: Accepted, offers: tuple[Offer, ...], standing: frozenset[str]
+) -> tuple[Offer, ...]:
+    """Where something is bought, the whole cluster's price counts: machines that were placed without one are looked up."""
+    unpriced = frozenset(str(offer.host) for offer in offers if offer.price is None and offer.host in standing)
+    if not unpriced or not any(offer.host not in standing for offer in offers):
+        return offers
+    known = driver.prices(placed, unpriced)
+    return tuple(
+        replace(offer, price=known[offer.host][0], currency=known[offer.host][1])
+        if offer.price is None and offer.host in known
+        else offer
+        for offer in offers
+    )
 
 
 def in_order(offers: Iterable[Offer], accepted: Accepted) -> tuple[Offer, ...]:

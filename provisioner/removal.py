@@ -14,7 +14,7 @@ from provisioner.apply.env import Phase as Why
 from provisioner.apply.facts import Reading
 from provisioner.apply.output import Masker
 from provisioner.draft import author_of, check_machine, secrets_of
-from provisioner.errors import AccessError, PreconditionError, ProviderError, SealerError, UsageError
+from provisioner.errors import AccessError, PreconditionError, ProviderError, SealerError, UsageError, worst_of
 from provisioner.events import Phase, PhaseDone, PhaseStarted, Warned
 from provisioner.machines import found_by_tag
 from provisioner.model.accepted import Accepted
@@ -37,6 +37,8 @@ class Target:
     stored: StackState | None
     cids: tuple[ClusterId, ...]
     """Every cid to sweep: one, but after a `--replace` that was cut."""
+    regions: tuple[str, ...] = ()
+    """Where a look saw it; empty where the state knows, or where there are no regions."""
 
     @property
     def accepted(self) -> Accepted | None:
@@ -77,15 +79,18 @@ async def find_target(world: World, name: ClusterName, provider: str | None) -> 
                 hint=f"if that is the one you mean: sealer-cloud down {name} --provider {found.provider}, or take it over: "
                 f"sealer-cloud adopt {name} --provider {found.provider}",
             )
-        return Target(_plan_by_look(found), None, (found.cid,)) if found else Nothing(where)
+        return Target(_plan_by_look(found), None, (found.cid,), found.regions) if found else Nothing(where)
     plan = _plan_of(name, stored, provider)
     if plan.cid is not None:
         return Target(plan, stored, tuple(dict.fromkeys((plan.cid, *stored.cids))))
     # Its Intent is gone, or was never made: a cut run may still have left machines.
-    found, _ = await _look_for(world, name, stored.accepted.provider if stored.accepted else provider)
+    asked = stored.accepted
+    region = (asked.region,) if asked and asked.region else ()
+    found, _ = await _look_for(world, name, asked.provider if asked else provider, region)
     plan = replace(plan, provider=found.provider) if found else plan
     cids = tuple(dict.fromkeys((*((found.cid,) if found else ()), *stored.cids)))
-    return Target(replace(plan, cid=cids[0] if cids else None, hosts=found.hosts if found else ()), stored, cids)
+    plan = replace(plan, cid=cids[0] if cids else None, hosts=found.hosts if found else ())
+    return Target(plan, stored, cids, found.regions if found else region)
 
 
 def _plan_by_look(found: FoundCluster) -> DownPlan:
@@ -109,32 +114,70 @@ def _plan_of(name: ClusterName, stored: StackState, provider: str | None) -> Dow
 
 
 async def _look_for(
-    world: World, name: ClusterName, provider: str | None
+    world: World, name: ClusterName, provider: str | None, regions: tuple[str, ...] = ()
 ) -> tuple[FoundCluster | None, tuple[str, ...]]:
     """The one of that name, and where was looked. Raises UsageError (3) for several, and as `find` for a named provider.
 
-    Without a name a provider that cannot be looked at is said: most people have no account with most clouds.
+    Without a name a provider that cannot be looked at is said: most people have no account with most clouds. A region
+    that cannot be looked at is said where the cluster was found elsewhere; else nobody may say that it is gone.
     """
     found: list[FoundCluster] = []
     where: list[str] = []
     dark: list[Warned] = []
+    unseen: list[tuple[str, SealerError]] = []
     for chosen in [provider] if provider else list(world.drivers):
+        hint = f"if it is there: `sealer-cloud down {name} --provider {chosen}`"
+        before = len(unseen)
         try:
-            found += await asyncio.to_thread(world.driver(chosen).find, name)
+            found += await asyncio.to_thread(
+                world.driver(chosen).find, name, regions, lambda region, error: unseen.append((region, error))
+            )
             where.append(chosen)
         except SealerError as error:
             if provider:
                 raise
-            hint = f"if it is there: `sealer-cloud down {name} --provider {chosen}`"
             dark.append(Warned(f"{chosen} was not looked at: {error.message}", hint))
+        dark += [Warned(f"{chosen} {place} was not looked at: {e.message}", hint) for place, e in unseen[before:]]
     if len(found) > 1:
         raise UsageError(
             f"several clusters are called {name}: {', '.join(f.cid for f in found)}",
             hint="their state is not here; remove each from the state folder that made it",
         )
-    for warning in dark if not found else ():
+    if provider and unseen and not found:
+        raise _not_seen(name, provider, unseen)
+    for warning in dark if not found or provider else ():
         world.events(warning)
     return found[0] if found else None, tuple(where)
+
+
+def _not_seen(name: ClusterName, provider: str, unseen: list[tuple[str, SealerError]]) -> SealerError:
+    """Nothing was found, and not everywhere was looked: that is no proof."""
+    worst = worst_of(error for _, error in unseen)
+    places = ", ".join(region for region, _ in unseen)
+    return type(worst)(
+        f"no cluster {name} was found, but {provider} could not be looked at in {places}: {worst.message}",
+        hint=worst.hint or "run the same command again when it answers",
+    )
+
+
+async def with_strangers(world: World, target: Target, *, unasked: bool) -> Target:
+    """The target with what stands in the cluster's networks and is not of it, looked for before anything is changed.
+
+    `unasked` True where nobody will read the plan (`--yes`): then such things stop it. Raises UsageError (3).
+    """
+    driver = _driver_of(world, target)
+    region = target.accepted.region if target.accepted else None
+    try:
+        found = [line for cid in target.cids for line in await asyncio.to_thread(driver.strangers, region, cid)]
+    except SealerError as error:
+        world.events(Warned(f"nobody looked for foreign machines in its network: {error.message}", error.hint))
+        return target
+    if found and unasked:
+        raise UsageError(
+            f"what is not of {target.plan.cluster} stands in its network: {'; '.join(found)}",
+            hint="remove or move it first; or run it without --yes: its own machines go then, and the network is left",
+        )
+    return replace(target, plan=replace(target.plan, strangers=tuple(found)))
 
 
 async def demand_account(world: World, target: Target) -> None:
@@ -240,6 +283,7 @@ def _driver_of(world: World, target: Target) -> Driver:
     Without a request it looks wherever the account may.
     """
     driver = world.driver(target.plan.provider, target.accepted.endpoints if target.accepted else None)
+    driver.within(target.regions)
     if target.accepted is not None:
         with contextlib.suppress(SealerError):  # half made: its region is known even so, where one was named
             driver.parse_spec(target.accepted)
@@ -267,11 +311,31 @@ async def sweep(world: World, target: Target) -> tuple[tuple[str, ...], tuple[st
     begun = world.clock.monotonic()
     world.events(PhaseStarted(Phase.LOOK))
     known = tuple(f"host {name}" for name in target.plan.hosts) if target.stored else ()
-    swept = [line for cid in target.cids for line in await asyncio.to_thread(driver.sweep, cid)]
+    swept: list[str] = []
+    refused: list[SealerError] = []
+    for cid in target.cids:
+        try:
+            swept += await asyncio.to_thread(driver.sweep, cid)
+        except SealerError as error:
+            refused.append(error)
     left = tuple([line for cid in target.cids for line in await asyncio.to_thread(driver.leftovers, cid)])
+    if refused:
+        _tell_refusal(world, target, worst_of(refused), left)
     text = f"{len(left)} things left" if left else "nothing left"
     world.events(PhaseDone(Phase.LOOK, text, world.clock.monotonic() - begun))
     return (*known, *(s for s in swept if target.stored is None)), left
+
+
+def _tell_refusal(world: World, target: Target, error: SealerError, left: tuple[str, ...]) -> None:
+    """What could not be removed is left, each thing by its id; where nothing is, another's delete was just quicker.
+
+    Raises AccessError (5) with the ids: whoever may not delete hears that first.
+    """
+    if isinstance(error, AccessError):
+        told = f"; left: {', '.join(left)}" if left else ""
+        raise type(error)(f"{error.message}{told}", hint=error.hint, evidence=error.evidence) from error
+    if left:
+        world.events(Warned(error.message, error.hint or f"run `sealer-cloud down {target.plan.cluster}` again"))
 
 
 def to_report(

@@ -81,6 +81,8 @@ class DownPlan:
     """`data` is deleted too; else it is kept."""
     data: tuple[KeptData, ...] = ()
     """The users' data on machines that stay, as a look found it."""
+    strangers: tuple[str, ...] = ()
+    """What stands in the cluster's own network and is not of it, one line each: the network is left then."""
 
 
 @dataclass(frozen=True, slots=True)

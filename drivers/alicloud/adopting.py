@@ -7,7 +7,7 @@ from contextlib import suppress
 from typing import Any
 
 from drivers.alicloud.spec import AlicloudSpec
-from drivers.alicloud.sweep import GROUP, INSTANCE, SUBNET, VPC, Account, Thing
+from drivers.alicloud.things import GROUP, INSTANCE, SUBNET, VPC, Account, Thing
 from drivers.alicloud.wire import items, tags_in
 from provisioner.errors import AccessError, ProviderError, UsageError
 from provisioner.model import tags

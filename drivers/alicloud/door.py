@@ -8,7 +8,7 @@ from typing import Any
 
 from drivers.alicloud.api import Api
 from drivers.alicloud.codes import Kind, error_kind
-from drivers.alicloud.sweep import GROUP
+from drivers.alicloud.things import GROUP
 from provisioner.errors import ProviderError
 from provisioner.model.driver import Visit
 from provisioner.model.ids import ClusterId

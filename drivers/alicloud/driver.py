@@ -13,9 +13,10 @@ from drivers.alicloud.codes import Kind, error_kind
 from drivers.alicloud.diagnose import diagnose
 from drivers.alicloud.door import let_in
 from drivers.alicloud.pace import Pace
-from drivers.alicloud.placing import Ask, place
+from drivers.alicloud.placing import Ask, place, standing_prices
 from drivers.alicloud.policy import policy
 from drivers.alicloud.spec import AlicloudSpec, check_request, parse_spec
+from drivers.alicloud.things import Account
 from drivers.alicloud.wire import items
 from provisioner.errors import PreconditionError, ProviderError, SealerError, UsageError
 from provisioner.model.accepted import Accepted
@@ -23,6 +24,7 @@ from provisioner.model.adoption import Standing
 from provisioner.model.driver import (
     Check,
     Choice,
+    Dark,
     EngineNeeds,
     FoundCluster,
     Marks,
@@ -83,6 +85,7 @@ class AlicloudDriver:
         """The region of the request that this driver was last asked about."""
         self._from: str | None = None
         """The operator's network, once it was asked for."""
+        self._within: tuple[str, ...] = ()
 
     def region(self) -> str | None:
         """The region that the variables name."""
@@ -144,15 +147,19 @@ class AlicloudDriver:
         """Machines by tag that the state does not know."""
         return sweep.orphans(self._account(), cid, known)
 
-    def strangers(self, cid: ClusterId) -> tuple[str, ...]:
-        """Machines in the cluster's own network that are not of it, one line each: they keep the network from going."""
-        account = self._account()
+    def prices(self, accepted: Accepted, hosts: frozenset[str]) -> Mapping[str, tuple[float, str]]:
+        """By one look-up per kind of machine."""
+        return standing_prices(self._api, self._region(accepted), accepted, hosts)
+
+    def strangers(self, region: str | None, cid: ClusterId) -> tuple[str, ...]:
+        """Machines, interfaces and vSwitches in the cluster's own network that are not of it."""
+        account = Account(self._api, region, (region,)) if region else self._account()
         found = [t for r in account.regions() for t in account.strangers(r, account.ours(r, cid), cid)]
         return tuple(str(thing) for thing in found)
 
     def survey(self, regions: tuple[str, ...] = ()) -> Survey:
         """Everything with our tags."""
-        return sweep.survey(sweep.Account(self._api, regions[0] if regions else self._home(), regions))
+        return sweep.survey(Account(self._api, regions[0] if regions else self._home(), regions))
 
     def permissions(self) -> str:
         """A RAM policy of exactly the calls that the driver and the plugin make."""
@@ -186,7 +193,7 @@ class AlicloudDriver:
             if error_kind(error) is not Kind.UNKNOWN_ACTION:
                 if spec:  # nothing is missing here: the service does not answer, and that is what a run ends as
                     raise
-                return Check("account", ok=False, detail=error.message, hint=error.hint)
+                return Check("account", ok=False, detail=error.message, hint=error.hint, refused=True)
             return Check("account", ok=True, detail=f"{self._keys().source}, signed calls are taken")
         except SealerError as error:
             return Check("credentials", ok=False, detail=error.message, hint=error.hint, access=True)
@@ -249,17 +256,23 @@ class AlicloudDriver:
     def _home(self) -> str:
         return self._seen or self.region() or FALLBACK_REGION
 
-    def _account(self) -> sweep.Account:
+    def _account(self) -> Account:
         """The account, looked at in the region of the request at hand; without one, everywhere."""
-        return sweep.Account(self._api, self._home(), (self._seen,) if self._seen else ())
+        return Account(self._api, self._home(), self._within or ((self._seen,) if self._seen else ()))
 
-    def find(self, name: ClusterName | None) -> tuple[FoundCluster, ...]:
-        """Clusters by their tags, in all regions."""
-        return sweep.find(sweep.Account(self._api, self._home()), name)
+    def within(self, regions: tuple[str, ...]) -> None:
+        """There, and nowhere else."""
+        self._within = regions
+
+    def find(
+        self, name: ClusterName | None, regions: tuple[str, ...] = (), dark: Dark | None = None
+    ) -> tuple[FoundCluster, ...]:
+        """Clusters by their tags, all regions at once."""
+        return sweep.find(Account(self._api, regions[0] if regions else self._home(), regions), name, dark)
 
     def standing(self, cid: ClusterId, region: str | None) -> Standing:
         """Machines, network and group of a cluster by their tags."""
-        return adopting.standing(sweep.Account(self._api, region or self._home(), (region,) if region else ()), cid)
+        return adopting.standing(Account(self._api, region or self._home(), (region,) if region else ()), cid)
 
     def imports(self, accepted: Accepted, standing: Standing) -> Mapping[str, str]:
         """What the program of this request imports."""
@@ -275,7 +288,7 @@ class AlicloudDriver:
 
     def networks(self, regions: tuple[str, ...] = (), name: str | None = None) -> Networks:
         """Shared networks by their tag."""
-        return sharednet.networks(sweep.Account(self._api, regions[0] if regions else self._home(), regions), name)
+        return sharednet.networks(Account(self._api, regions[0] if regions else self._home(), regions), name)
 
     def plan_network(self, wish: NetworkWish) -> NetworkPlan:
         """VPC and vSwitches that are missing."""
@@ -287,4 +300,4 @@ class AlicloudDriver:
 
     def remove_network(self, network: SharedNetwork, tell: Tell) -> tuple[str, ...]:
         """The vSwitches, then the VPC."""
-        return sharednet.remove(sweep.Account(self._api, network.region, (network.region,)), network, tell)
+        return sharednet.remove(Account(self._api, network.region, (network.region,)), network, tell)

@@ -39,7 +39,7 @@ class Bought:
     zone: str
     machine_type: str
     image_id: str
-    system_disk: tuple[str, int]
+    system_disk: tuple[str, int] | None
     data_disks: tuple[tuple[str, int], ...]
     spot: bool
 
@@ -143,7 +143,7 @@ class Facts:
 
     def price(self, asked: Bought) -> Price | None:
         """Per hour, for one machine with its disks, without traffic; None where nobody says."""
-        params = {
+        params: dict[str, object] = {
             "ResourceType": "instance",
             "ZoneId": asked.zone,
             "InstanceType": asked.machine_type,
@@ -154,9 +154,18 @@ class Facts:
             "Period": 1,
             "Amount": 1,
             "SpotStrategy": "SpotAsPriceGo" if asked.spot else "NoSpot",
-            "SystemDisk": {"Category": asked.system_disk[0], "Size": asked.system_disk[1]},
             "DataDisk": [{"Category": category, "Size": size} for category, size in asked.data_disks],
         }
+        if asked.system_disk:
+            params["SystemDisk"] = {"Category": asked.system_disk[0], "Size": asked.system_disk[1]}
+        return self._price(params)
+
+    def disk_price(self, zone: str, category: str, size: int) -> Price | None:
+        """Per hour, for a disk of `size` GiB that no machine uses; None where nobody says."""
+        disk = [{"Category": category, "Size": size}]
+        return self._price({"ResourceType": "disk", "ZoneId": zone, "PriceUnit": "Hour", "DataDisk": disk})
+
+    def _price(self, params: Mapping[str, object]) -> Price | None:
         answer = self._optional("prices", lambda: self.api.call("ecs", "DescribePrice", self.region, params))
         price: Any = ((answer or {}).get("PriceInfo") or {}).get("Price") or {}
         if price.get("TradePrice") is None:

@@ -12,6 +12,7 @@ from drivers.alicloud.api import Api
 from drivers.alicloud.choose import Candidate, Market, Want
 from drivers.alicloud.codes import Kind, error_kind
 from drivers.alicloud.facts import ARCHITECTURES, Bought, Facts, Price
+from drivers.alicloud.prices import look_up
 from drivers.alicloud.spec import MIN_TTL, RELEASE_GRACE, Network, check_request
 from drivers.alicloud.wire import items
 from provisioner.errors import CapacityError, ProviderError, UsageError
@@ -257,6 +258,7 @@ def _entry(answer: Answer) -> dict[str, object]:
         **({"dataDisk": answer.data_disk} if answer.data_disk else {}),
         **({"spot": True} if made.spot else {}),
         **({"priceLimit": answer.limit} if made.spot and answer.limit is not None else {}),
+        **({"price": answer.price.amount, "priceCurrency": answer.price.currency} if answer.price else {}),
     }
 
 
@@ -273,8 +275,43 @@ def _offer(host: AcceptedHost, answer: Answer) -> Offer:
 
 
 def _standing_offers(kept: Mapping[str, Any]) -> tuple[Offer, ...]:
+    """Machines that stay, at the price that they were bought at."""
     return tuple(
-        Offer(HostName(name), str(e["zone"]), str(e["type"]), None, "", bool(e.get("spot"))) for name, e in kept.items()
+        Offer(
+            HostName(name),
+            str(e["zone"]),
+            str(e["type"]),
+            float(e["price"]) if e.get("price") is not None else None,
+            str(e.get("priceCurrency") or ""),
+            bool(e.get("spot")),
+        )
+        for name, e in kept.items()
+    )
+
+
+def standing_prices(api: Api, region: str, accepted: Accepted, hosts: frozenset[str]) -> dict[str, tuple[float, str]]:
+    """What the machines of these hosts cost today, per hour and in which currency: one question per kind of machine."""
+    pools = {pool.name: pool for pool in accepted.pools}
+    entries: Any = accepted.placement.get("hosts") or {}
+    image = str(accepted.placement.get("imageId") or "")
+    goods = {
+        h.name: (region, _bought(pools[h.pool], entries[h.name], image))
+        for h in accepted.hosts
+        if h.name in hosts and h.name in entries
+    }
+    known = look_up(api, goods.values())
+    return {name: (known[one].amount, known[one].currency) for name, one in goods.items() if one in known}
+
+
+def _bought(pool: AcceptedPool, entry: Mapping[str, Any], image: str) -> Bought:
+    system = str(entry["systemDisk"])
+    return Bought(
+        zone=str(entry["zone"]),
+        machine_type=str(entry["type"]),
+        image_id=image,
+        system_disk=(system, pool.system_disk or choose.SYSTEM_DISK),
+        data_disks=tuple((str(entry.get("dataDisk") or system), size) for size in pool.data_disks),
+        spot=bool(entry.get("spot")),
     )
 
 

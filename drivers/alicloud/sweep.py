@@ -3,166 +3,37 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterable, Mapping
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
 from typing import Any
 
-from drivers.alicloud.api import Api
 from drivers.alicloud.codes import Kind, error_kind
-from drivers.alicloud.wire import items, tags_in
+from drivers.alicloud.facts import Price
+from drivers.alicloud.prices import disk_goods, look_up, machine_goods
+from drivers.alicloud.things import (
+    ALL,
+    DISK,
+    GROUP,
+    INSTANCE,
+    PARTS,
+    SUBNET,
+    VPC,
+    Account,
+    Kinds,
+    Thing,
+    each,
+    everywhere,
+    forbids,
+    in_order,
+)
 from provisioner.errors import AccessError, ProviderError, SealerError, worst_of
 from provisioner.model import tags
-from provisioner.model.driver import FoundCluster, FoundResource, Survey
+from provisioner.model.driver import Dark, FoundCluster, FoundResource, Survey
 from provisioner.model.ids import ClusterId, ClusterName, name_of
 
-REGIONS_AT_ONCE = 16
 GONE_SECONDS, DEPENDENCY_SECONDS = 300.0, 180.0
 PAUSE = 2.0
 LAG_SECONDS = 4.0
 """How long after a cut run a machine may not show up yet: a look that finds none is repeated."""
-
-
-@dataclass(frozen=True, slots=True)
-class Thing:
-    """One thing that stands in the account."""
-
-    kind: str
-    id: str
-    region: str
-    name: str
-    tags: Mapping[str, str]
-    created: str | None = None
-    vpc: str | None = None
-    subnet: str | None = None
-
-    @property
-    def cid(self) -> str | None:
-        """The cluster that it says it belongs to."""
-        return self.tags.get(tags.CID)
-
-    def __str__(self) -> str:
-        return f"{self.kind} {self.id}{f' ({self.name})' if self.name else ''} in {self.region}"
-
-
-@dataclass(frozen=True, slots=True)
-class Kinds:
-    """How one kind is listed and deleted."""
-
-    kind: str
-    product: str
-    listing: str
-    path: tuple[str, str]
-    key: str
-    name: str
-    delete: str
-
-
-INSTANCE = Kinds(
-    "instance", "ecs", "DescribeInstances", ("Instances", "Instance"), "InstanceId", "InstanceName", "DeleteInstance"
-)
-DISK = Kinds("disk", "ecs", "DescribeDisks", ("Disks", "Disk"), "DiskId", "DiskName", "DeleteDisk")
-GROUP = Kinds(
-    "security group",
-    "ecs",
-    "DescribeSecurityGroups",
-    ("SecurityGroups", "SecurityGroup"),
-    "SecurityGroupId",
-    "SecurityGroupName",
-    "DeleteSecurityGroup",
-)
-SUBNET = Kinds(
-    "vswitch", "vpc", "DescribeVSwitches", ("VSwitches", "VSwitch"), "VSwitchId", "VSwitchName", "DeleteVSwitch"
-)
-VPC = Kinds("vpc", "vpc", "DescribeVpcs", ("Vpcs", "Vpc"), "VpcId", "VpcName", "DeleteVpc")
-PARTS = (GROUP, SUBNET, VPC)
-"""What a network is made of."""
-ALL = (INSTANCE, DISK, *PARTS)
-"""In the order in which they can be removed."""
-
-
-@dataclass(frozen=True, slots=True)
-class Account:
-    """An account, looked at through its API. `known` are the regions to look in (none: all that it can see)."""
-
-    api: Api
-    home: str
-    known: tuple[str, ...] = ()
-
-    def regions(self) -> tuple[str, ...]:
-        """Where to look."""
-        if self.known:
-            return self.known
-        try:
-            answer = self.api.call("ecs", "DescribeRegions", self.home)
-        except ProviderError as error:
-            if error_kind(error) is Kind.UNKNOWN_ACTION:
-                return (self.home,)
-            raise
-        return tuple(str(r["RegionId"]) for r in items(answer, "Regions", "Region")) or (self.home,)
-
-    def listed(self, kinds: Kinds, region: str, **params: object) -> list[Thing]:
-        """All things of a kind that answer to these filters."""
-        rows = self.api.pages(kinds.product, kinds.listing, region, kinds.path, params)
-        return [_thing(kinds, row, region) for row in rows if kinds is not DISK or row.get("Status") != "In_use"]
-
-    def ours(self, region: str, cid: ClusterId | None = None) -> list[Thing]:
-        """Everything with our tags in a region, of one cluster or all; in the order in which it can be removed."""
-        tag = {"Key": tags.CID, **({"Value": str(cid)} if cid else {})}
-        found = [
-            t for kinds in ALL for t in self.listed(kinds, region, Tag=[tag]) if t.cid and (cid is None or t.cid == cid)
-        ]
-        mine = {t.id: t for t in [*found, *self.untagged(region, found, cid)]}
-        return _sorted(t for t in mine.values() if tags.SHARED not in t.tags)  # what clusters share is nobody's
-
-    def untagged(self, region: str, found: Iterable[Thing], cid: ClusterId | None) -> list[Thing]:
-        """The vSwitches that a cut run left before they had tags (a moment later than all else): name and network tell whose."""
-        owner = {t.id: t for t in found if t.kind == VPC.kind}
-        rest = []
-        for thing in self.listed(SUBNET, region) if cid or owner else ():
-            home = owner.get(thing.vpc or "")
-            shared = tags.SHARED in thing.tags
-            if thing.cid is None and not shared and (home or (cid and thing.name.startswith(f"{cid}-"))):
-                marks = {**(home.tags if home else {}), tags.CID: str(cid or (home.cid if home else ""))}
-                rest.append(Thing(thing.kind, thing.id, region, thing.name, marks, thing.created, thing.vpc))
-        return rest
-
-    def strangers(self, region: str, ours: Iterable[Thing], cid: ClusterId) -> list[Thing]:
-        """Machines that stand in this cluster's own network without belonging to it: they would keep it from going."""
-        networks = [t.id for t in ours if t.kind == VPC.kind]
-        return [t for vpc in networks for t in self.listed(INSTANCE, region, VpcId=vpc) if t.cid != cid]
-
-
-def _sorted(things: Iterable[Thing]) -> list[Thing]:
-    order = {kinds.kind: index for index, kinds in enumerate(ALL)}
-    return sorted(things, key=lambda t: (order[t.kind], t.name, t.id))
-
-
-def _thing(kinds: Kinds, row: Mapping[str, Any], region: str) -> Thing:
-    inner: Any = row.get("VpcAttributes") or {}
-    return Thing(
-        kind=kinds.kind,
-        id=str(row[kinds.key]),
-        region=region,
-        name=str(row.get(kinds.name) or ""),
-        tags=tags_in(row),
-        created=str(row["CreationTime"]) if row.get("CreationTime") else None,
-        vpc=str(row.get("VpcId") or inner.get("VpcId") or "") or None,
-        subnet=str(row.get("VSwitchId") or inner.get("VSwitchId") or "") or None,
-    )
-
-
-def _everywhere(account: Account, look: Callable[[str], list[Thing]]) -> list[Thing]:
-    regions = account.regions()
-    if len(regions) == 1:
-        return look(regions[0])
-    with ThreadPoolExecutor(REGIONS_AT_ONCE) as pool:
-        return [thing for found in pool.map(look, regions) for thing in found]
-
-
-def forbids(error: AccessError) -> bool:
-    """True where the key is good and may not look there: policies often name the regions of their users."""
-    return error.evidence.startswith(("Forbidden", "NoPermission", "NotAuthorized"))
 
 
 def _allowed(account: Account, look: Callable[[str], list[Thing]]) -> Callable[[str], list[Thing]]:
@@ -179,19 +50,42 @@ def _allowed(account: Account, look: Callable[[str], list[Thing]]) -> Callable[[
     return careful
 
 
-def find(account: Account, name: ClusterName | None) -> tuple[FoundCluster, ...]:
-    """Clusters by their tags, all or by name."""
+def find(account: Account, name: ClusterName | None, dark: Dark | None = None) -> tuple[FoundCluster, ...]:
+    """Clusters by their tags, all or by name; see `Driver.find`."""
+    refused: dict[str, SealerError] = {}
 
     def look(region: str) -> list[Thing]:
         key = {"Key": tags.CLUSTER, "Value": str(name)} if name else {"Key": tags.CID}
         return [t for kinds in (INSTANCE, GROUP, VPC) for t in account.listed(kinds, region, Tag=[key])]
 
-    things = [t for t in _everywhere(account, _allowed(account, look)) if t.cid]
-    cids = sorted({str(t.cid) for t in things})
-    hosts = {
-        cid: tuple(sorted({t.tags[tags.HOST] for t in things if t.cid == cid and tags.HOST in t.tags})) for cid in cids
-    }
-    return tuple(FoundCluster(name_of(ClusterId(cid)), ClusterId(cid), "alicloud", hosts[cid]) for cid in cids)
+    def told(region: str) -> list[Thing]:
+        try:
+            return look(region)
+        except SealerError as error:
+            if isinstance(error, AccessError) and not forbids(error):
+                raise
+            refused[region] = error
+            return []
+
+    regions = account.regions()
+    things = [t for t in each(regions, told if dark else _allowed(account, look)) if t.cid]
+    if dark is None:
+        return _clusters(things)
+    if len(refused) == len(regions):
+        raise worst_of(refused.values())
+    for region, error in sorted(refused.items()):
+        dark(region, error)
+    return _clusters(things)
+
+
+def _clusters(things: list[Thing]) -> tuple[FoundCluster, ...]:
+    found = []
+    for cid in sorted({str(t.cid) for t in things}):
+        mine = [t for t in things if t.cid == cid]
+        hosts = tuple(sorted({t.tags[tags.HOST] for t in mine if tags.HOST in t.tags}))
+        where = tuple(sorted({t.region for t in mine}))
+        found.append(FoundCluster(name_of(ClusterId(cid)), ClusterId(cid), "alicloud", hosts, where))
+    return tuple(found)
 
 
 def leftovers(account: Account, cid: ClusterId) -> tuple[str, ...]:
@@ -203,7 +97,7 @@ def leftovers(account: Account, cid: ClusterId) -> tuple[str, ...]:
 
     return tuple(
         str(t) if t.cid == cid else f"{t} stands in its network and is not of this cluster"
-        for t in _everywhere(account, _allowed(account, look))
+        for t in everywhere(account, _allowed(account, look))
     )
 
 
@@ -218,10 +112,10 @@ def orphans(account: Account, cid: ClusterId, known: frozenset[str]) -> dict[str
         found = account.listed(INSTANCE, region, Tag=[{"Key": tags.CID, "Value": str(cid)}])
         return [t for t in found if t.cid == cid and t.id not in known and tags.HOST in t.tags]
 
-    found = _everywhere(account, look)
+    found = everywhere(account, look)
     if not found:
         account.api.waits.sleep(LAG_SECONDS)
-        found = _everywhere(account, look)
+        found = everywhere(account, look)
     by_host: dict[str, str] = {}
     for thing in found:
         host = thing.tags[tags.HOST]
@@ -243,10 +137,10 @@ def _end_strays(account: Account, cid: ClusterId, known: frozenset[str]) -> None
         tag = {"Key": tags.CID, "Value": str(cid)}
         tagged = [t for kinds in PARTS for t in account.listed(kinds, region, Tag=[tag]) if t.cid == cid]
         named = [t for t in account.untagged(region, tagged, cid) if t.name.startswith(f"{cid}-")]
-        return _sorted([*tagged, *named])
+        return in_order([*tagged, *named])
 
     by_kind = {kinds.kind: kinds for kinds in PARTS}
-    for thing in _everywhere(account, look):
+    for thing in everywhere(account, look):
         if thing.id not in known:
             with contextlib.suppress(ProviderError):
                 delete(account, by_kind[thing.kind], thing, patience=0.0)
@@ -266,11 +160,28 @@ def survey(account: Account) -> Survey:
             refused.append((region, error.message))
             return []
 
-    things = _everywhere(account, look)
-    return Survey(tuple(_found(t) for t in things), tuple(sorted(refused)))
+    things = everywhere(account, look)
+    prices = _prices(account, things)
+    return Survey(tuple(_found(t, prices.get(t.id)) for t in things), tuple(sorted(refused)))
 
 
-def _found(thing: Thing) -> FoundResource:
+def _prices(account: Account, things: Iterable[Thing]) -> dict[str, Price]:
+    """By id, of machines (with the disks that they use) and of disks alone."""
+    machines = [t for t in things if t.kind == INSTANCE.kind]
+    used: dict[str, list[Any]] = {}
+    for region in {t.region for t in machines}:
+        where = {"Tag": [{"Key": tags.CID}], "Status": "In_use"}
+        try:
+            used[region] = list(account.api.pages(DISK.product, DISK.listing, region, DISK.path, where))
+        except SealerError:  # it was listed a moment ago; a price is good to know, no more
+            used[region] = []
+    goods = {t.id: machine_goods(t.region, t.row, used[t.region]) for t in machines}
+    goods |= {t.id: disk_goods(t.region, t.row) for t in things if t.kind == DISK.kind}
+    known = look_up(account.api, goods.values())
+    return {id_: known[one] for id_, one in goods.items() if one in known}
+
+
+def _found(thing: Thing, price: Price | None) -> FoundResource:
     return FoundResource(
         kind=thing.kind,
         id=thing.id,
@@ -280,6 +191,8 @@ def _found(thing: Thing) -> FoundResource:
         run=thing.tags.get(tags.RUN),
         created=thing.created,
         expires_at=thing.tags.get(tags.EXPIRES_AT),
+        price=price.amount if price else None,
+        currency=price.currency if price else "",
         ci_run=thing.tags.get(tags.CI_RUN),
         shared=thing.tags.get(tags.SHARED),
         repo=thing.tags.get(tags.REPO),
@@ -302,14 +215,14 @@ def sweep(account: Account, cid: ClusterId) -> tuple[str, ...]:
         keep = {VPC.kind, SUBNET.kind} if strangers else set()
         for kinds in ALL:
             these = [t for t in ours if t.kind == kinds.kind and t.kind not in keep]
-            removed, errors = _remove(account, kinds, these, 0.0 if failed else DEPENDENCY_SECONDS)
+            removed, errors = _remove(account, kinds, these, 0.0 if failed or strangers else DEPENDENCY_SECONDS)
             gone += [str(t) for t in removed]
             failed += errors
         if strangers:
-            names = ", ".join(f"{t.id}{f' ({t.name})' if t.name else ''}" for t in strangers)
+            names = ", ".join(f"{t.kind} {t.id}{f' ({t.name})' if t.name else ''}" for t in strangers)
             failed.append(
                 ProviderError(
-                    f"machines that are not of {cid} stand in its network in {region}: {names}; the network is left",
+                    f"what is not of {cid} stands in its network in {region}: {names}; the network is left",
                     hint="remove them, then run the same command",
                 )
             )

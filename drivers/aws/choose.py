@@ -100,14 +100,20 @@ def place(
     return _with_subnets(accepted, old, facts, hosts)
 
 
-def offers_of(accepted: Accepted, placement: Placement, prices: Mapping[str, float | None]) -> tuple[Offer, ...]:
-    """What is bought, in the order of the hosts; `prices` by host, none for those that stand already."""
+def with_prices(placement: Placement, prices: Mapping[str, float | None]) -> Placement:
+    """The placement with what its new hosts (all of `prices`) are bought at."""
+    hosts = {name: replace(on, price=prices[name]) if name in prices else on for name, on in placement.hosts.items()}
+    return replace(placement, hosts=hosts)
+
+
+def offers_of(accepted: Accepted, placement: Placement) -> tuple[Offer, ...]:
+    """What is, or was, bought, in the order of the hosts."""
     return tuple(
         Offer(
             host=HostName(h.name),
             zone=placement.hosts[h.name].zone,
             machine_type=placement.hosts[h.name].machine_type,
-            price=prices.get(h.name),
+            price=placement.hosts[h.name].price,
             currency="USD",
             spot=placement.hosts[h.name].spot,
         )

@@ -10,21 +10,22 @@ from typing import cast
 
 from drivers.aws import look, netmake, sharednet
 from drivers.aws.api import ATTEMPTS, FALLBACK_REGION, Api, Waits
-from drivers.aws.choose import kept, offers_of, place
+from drivers.aws.choose import kept, offers_of, place, with_prices
 from drivers.aws.credentials import Credentials, endings, passed_on, region_of, resolve
 from drivers.aws.diagnose import diagnose
 from drivers.aws.door import let_in
-from drivers.aws.facts import LIVE, gather, on_demand_price
+from drivers.aws.facts import LIVE, gather, on_demand_price, spot_prices
 from drivers.aws.permissions import policy
 from drivers.aws.placement import Placement, parse_placement
 from drivers.aws.spec import AwsSpec, check_request, parse_aws
-from drivers.aws.sweep import Waiting, end_machines, let_go, remove
-from provisioner.errors import AccessError, PreconditionError, SealerError, UsageError, worst_of
+from drivers.aws.sweep import REST_SECONDS, Waiting, let_go, remove
+from provisioner.errors import AccessError, PreconditionError, ProviderError, SealerError, UsageError, worst_of
 from provisioner.model import tags as words
 from provisioner.model.accepted import Accepted
 from provisioner.model.driver import (
     Check,
     Choice,
+    Dark,
     EngineNeeds,
     FoundCluster,
     Marks,
@@ -67,6 +68,7 @@ class AwsDriver:
         """The region of the request at hand: what is asked about its cluster is looked up there."""
         self._from: str | None = None
         """The operator's network, once it was asked for."""
+        self._within: tuple[str, ...] = ()
 
     def region(self) -> str | None:
         """`AWS_REGION`, `AWS_DEFAULT_REGION`, or the profile's."""
@@ -102,7 +104,7 @@ class AwsDriver:
         stays = kept(accepted, old, standing)
         new = [host for host in accepted.hosts if host.name not in stays]
         if old and not new and not refused:
-            return self._chosen(accepted, replace(old, hosts=stays), {})
+            return self._chosen(accepted, replace(old, hosts=stays))
         pools = frozenset(host.pool for host in new)
         facts = gather(api, (account, region), accepted, pools, self._around.now())
         placement = place(accepted, old, facts, refused, standing)
@@ -114,22 +116,50 @@ class AwsDriver:
         listed = {placement.hosts[h.name].machine_type for h in new if not placement.hosts[h.name].spot}
         on_demand = {name: on_demand_price(api, region, name) for name in sorted(listed)}
         prices |= {h.name: on_demand[placement.hosts[h.name].machine_type] for h in new if h.name not in prices}
-        return self._chosen(accepted, placement, prices)
+        return self._chosen(accepted, with_prices(placement, prices))
+
+    def prices(self, accepted: Accepted, hosts: frozenset[str]) -> Mapping[str, tuple[float, str]]:
+        """By one look-up per type, and one for all spot machines."""
+        placement = parse_placement(accepted.placement)
+        placed = {name: on for name, on in placement.hosts.items() if name in hosts} if placement else {}
+        if placement is None or not placed:
+            return {}
+        _, api, _ = self._identity()
+        spot = {on.machine_type for on in placed.values() if on.spot}
+        market = spot_prices(api, placement.region, spot, self._around.now()) if spot else {}
+        types = sorted({on.machine_type for on in placed.values() if not on.spot})
+        listed = {name: on_demand_price(api, placement.region, name) for name in types}
+        found = {
+            name: market.get((on.zone, on.machine_type)) if on.spot else listed[on.machine_type]
+            for name, on in placed.items()
+        }
+        return {name: (price, "USD") for name, price in found.items() if price is not None}
 
     def orphans(self, cid: ClusterId, known: frozenset[str]) -> Mapping[str, str]:
-        """Living machines with this cid that the state does not know. A twin of one that it knows is ended here."""
+        """Living machines with this cid that the state does not know."""
         _, api, _ = self._identity()
         there = self._of(cid)
         found = [thing for thing in there if thing.id not in known and thing.state in (*LIVE, "")]
-        have = {t.tags.get(words.HOST, "") for t in there if t.id in known}
-        machines = [thing for thing in found if thing.kind == look.MACHINE and thing.tags.get(words.HOST)]
-        adopted = {m.tags[words.HOST]: m for m in machines if m.tags[words.HOST] not in have}
-        end_machines(api, [m for m in machines if m not in adopted.values()], self._waiting)
+        machines: dict[str, str] = {}
+        for thing in (t for t in found if t.kind == look.MACHINE and t.tags.get(words.HOST)):
+            host = thing.tags[words.HOST]
+            if host in machines:
+                raise ProviderError(
+                    f"host {host} of {cid} stands twice: {machines[host]} and {thing.id}",
+                    hint="delete the one that is not wanted, then run the same command",
+                )
+            machines[host] = thing.id
         if any(not id_.startswith("i-") for id_ in known):  # else we were told of machines alone
             # Never waits: what is in use is no orphan, or goes with its machine later.
-            remove(api, [t for t in found if t.kind != look.MACHINE], self._waiting, rest_seconds=-1)
+            remove(api, [t for t in found if t.kind not in look.COSTLY], self._waiting, rest_seconds=-1)
             let_go(api, [t for t in there if t.kind == "route-table" and t.id in known], known)
-        return {host: machine.id for host, machine in adopted.items()}
+        return machines
+
+    def strangers(self, region: str | None, cid: ClusterId) -> tuple[str, ...]:
+        """Machines, interfaces and subnets in the cluster's own network that are not of it."""
+        _, api, _ = self._identity()
+        ours = look.in_region(api, region, cid) if region else self._of(cid)
+        return tuple(str(thing) for thing in look.strangers(api, ours, cid))
 
     def survey(self, regions: tuple[str, ...] = ()) -> Survey:
         """Everything with our tags, with prices of machines; regions that refuse are told."""
@@ -181,7 +211,8 @@ class AwsDriver:
         except SealerError as error:
             if spec is not None:
                 raise
-            return (*found, Check("aws credentials", ok=False, detail=error.message, hint=error.hint, access=True))
+            kind = {"access": isinstance(error, AccessError), "refused": isinstance(error, ProviderError)}
+            return (*found, Check("aws credentials", ok=False, detail=error.message, hint=error.hint, **kind))
         if isinstance(spec, AwsSpec):
             _same_account(spec.placement, account)
         ending = endings(credentials, self._around.now())
@@ -200,20 +231,50 @@ class AwsDriver:
         made = declare(cast("AwsSpec", spec), marks, cast("Intent", intent), sink, adopt, local_endpoint=elsewhere)
         return list(made)
 
-    def find(self, name: ClusterName | None) -> tuple[FoundCluster, ...]:
-        """Clusters by tag, in every region that the account can use."""
+    def find(
+        self, name: ClusterName | None, regions: tuple[str, ...] = (), dark: Dark | None = None
+    ) -> tuple[FoundCluster, ...]:
+        """Clusters by tag, in every region that the account can use, all at once."""
         _, api, _ = self._identity()
-        return look.clusters_of(self._things(api), name)
+        home = self._seen or self.region()
+        found, refused = look.everywhere(regions or look.regions(api, home), lambda where: look.in_region(api, where))
+        if refused and not found:
+            raise worst_of(error for _, error in refused)
+        for where, error in refused:
+            if dark is not None:
+                dark(where, error)
+            elif where == home or where in regions or not isinstance(error, AccessError):
+                raise error
+        return look.clusters_of([thing for part in found for thing in part], name)
+
+    def within(self, regions: tuple[str, ...]) -> None:
+        """There, and nowhere else."""
+        self._within = regions
 
     def leftovers(self, cid: ClusterId) -> tuple[str, ...]:
-        """What still carries the cluster's tag anywhere, rules left out: they go with their group."""
-        return tuple(str(thing) for thing in self._of(cid) if thing.kind != "security-group-rule")
+        """What still carries the cluster's tag, rules left out (they go with their group), and strangers in its network."""
+        _, api, _ = self._identity()
+        ours = self._of(cid)
+        return (
+            *(str(thing) for thing in ours if thing.kind != "security-group-rule"),
+            *(f"{t} stands in its network and is not of this cluster" for t in look.strangers(api, ours, cid)),
+        )
 
     def sweep(self, cid: ClusterId) -> tuple[str, ...]:
         """Remove everything with this tag; what cannot be removed is raised after all else is gone."""
         _, api, _ = self._identity()
         before = self._of(cid)
-        failed = remove(api, before, self._waiting)
+        strangers = look.strangers(api, before, cid)
+        going = [t for t in before if not (strangers and t.kind in look.NETWORK)]
+        failed = remove(api, going, self._waiting, 0.0 if strangers else REST_SECONDS)
+        if strangers:
+            names = ", ".join(map(str, strangers))
+            failed.append(
+                ProviderError(
+                    f"what is not of {cid} stands in its network: {names}; the network is left",
+                    hint="remove them, then run the same command",
+                )
+            )
         if failed:
             raise worst_of(failed)
         left = {thing.id for thing in self._of(cid)} if before else set()
@@ -244,10 +305,11 @@ class AwsDriver:
 
     def _things(self, api: Api, cid: ClusterId | None = None) -> list[look.Found]:
         home = self._seen or self.region()
-        regions = (self._seen,) if self._seen and cid else look.regions(api, home)
+        regions = self._within or ((self._seen,) if self._seen and cid else look.regions(api, home))
         found, refused = look.everywhere(regions, lambda name: look.in_region(api, name, cid))
         for name, error in refused:
-            if name == home or not found:  # where we may not even look, we made nothing; but at home we must
+            # Where we may not even look, we made nothing; but at home, or where it was seen, we must.
+            if name == home or self._within or not found or not isinstance(error, AccessError):
                 raise error
         return [thing for part in found for thing in part]
 
@@ -277,7 +339,7 @@ class AwsDriver:
                 raise UsageError(f"this cluster is in {old.region}, not in {region}", hint="it cannot move")
         return region
 
-    def _chosen(self, accepted: Accepted, placement: Placement, prices: Mapping[str, float | None]) -> Choice:
+    def _chosen(self, accepted: Accepted, placement: Placement) -> Choice:
         user = accepted.ssh.user if accepted.ssh else "root"
         ending = endings(self._identity()[0], self._around.now())
         notes = [f"the AWS credentials may end before the run does: {ending}"] if ending else []
@@ -291,7 +353,7 @@ class AwsDriver:
         if open_to_all(accepted):
             notes.append(OPEN_NOTE)
         chosen = with_origin(placement.to_json(user), accepted)
-        return Choice(chosen, offers_of(accepted, placement, prices), tuple(notes))
+        return Choice(chosen, offers_of(accepted, placement), tuple(notes))
 
     def _plugin(self) -> Path | None:
         environ = self._around.environ

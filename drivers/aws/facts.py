@@ -44,7 +44,7 @@ def gather(api: Api, where: tuple[str, str], accepted: Accepted, pools: frozense
         arch=arch,
         types=types,
         sold=_sold(api, region, types, zones),
-        spot=_spot_prices(api, region, types, now) if wants_spot else {},
+        spot=spot_prices(api, region, types, now) if wants_spot else {},
         room={spot: _room(api, region, spot=spot) for spot in ((False, True) if wants_spot else (False,))},
         vpc=vpc,
         subnets=subnets,
@@ -150,8 +150,8 @@ def _sold(api: Api, region: str, types: dict[str, MachineType], zones: tuple[str
     return frozenset((o["Location"], o["InstanceType"]) for o in offered if o["InstanceType"] in types)
 
 
-def _spot_prices(api: Api, region: str, types: dict[str, MachineType], now: datetime) -> dict[tuple[str, str], float]:
-    """The newest price of each; where nobody may look, none is known."""
+def spot_prices(api: Api, region: str, types: Iterable[str], now: datetime) -> dict[tuple[str, str], float]:
+    """The newest price of each (zone, type), USD per hour; where nobody may look, none is known."""
     found: dict[tuple[str, str], tuple[str, float]] = {}
     names = sorted(types)[:100]
     try:

@@ -7,8 +7,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from drivers.aws.api import FALLBACK_REGION, Api, filters
-from provisioner.errors import AccessError
+from drivers.aws.api import FALLBACK_REGION, Api, filters, tags_in
+from provisioner.errors import AccessError, SealerError
 from provisioner.model import tags as words
 from provisioner.model.driver import FoundCluster, FoundResource
 from provisioner.model.ids import ClusterId, ClusterName, name_of
@@ -24,6 +24,7 @@ OURS = (
     words.SHARED,
 )
 MACHINE = "instance"
+CARD = "network-interface"
 GONE = ("terminated",)
 PARALLEL = 16
 _T = TypeVar("_T")
@@ -32,7 +33,7 @@ ORDER = (
     MACHINE,
     "spot-instances-request",
     "volume",
-    "network-interface",
+    CARD,
     "security-group-rule",
     "security-group",
     "route-table",
@@ -41,6 +42,10 @@ ORDER = (
     "vpc",
 )
 """In which order things can be removed: what is used after what uses it. Others are told, and stay."""
+COSTLY = frozenset({MACHINE, "volume"})
+"""What is paid for and may hold data: never removed without a word."""
+NETWORK = frozenset({"route-table", "internet-gateway", "subnet", "vpc"})
+"""What a machine in it still uses."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,18 +83,18 @@ def regions(api: Api, home: str | None) -> tuple[str, ...]:
     return (home, *(name for name in names if name != home)) if home else tuple(names)
 
 
-def everywhere(names: Iterable[str], look: Callable[[str], _T]) -> tuple[list[_T], list[tuple[str, AccessError]]]:
-    """Look in all regions at once: what was found, and the regions that refused us, each with the error."""
+def everywhere(names: Iterable[str], look: Callable[[str], _T]) -> tuple[list[_T], list[tuple[str, SealerError]]]:
+    """Look in all regions at once: what was found, and the regions that refused or did not answer, with the error."""
 
-    def one(name: str) -> _T | tuple[str, AccessError]:
+    def one(name: str) -> _T | tuple[str, SealerError]:
         try:
             return look(name)
-        except AccessError as error:
+        except SealerError as error:
             return name, error
 
     with ThreadPoolExecutor(PARALLEL, thread_name_prefix="region") as pool:
         answers = list(pool.map(one, names))
-    refused = [a for a in answers if isinstance(a, tuple) and len(a) == 2 and isinstance(a[1], AccessError)]  # noqa: PLR2004
+    refused = [a for a in answers if isinstance(a, tuple) and len(a) == 2 and isinstance(a[1], SealerError)]  # noqa: PLR2004
     found: list[Any] = [a for a in answers if not any(a is r for r in refused)]
     return found, refused
 
@@ -120,12 +125,46 @@ def rank(kind: str) -> int:
 def clusters_of(found: Iterable[Found], name: ClusterName | None) -> tuple[FoundCluster, ...]:
     """The clusters that things belong to, all or those of a name; with their hosts."""
     hosts: dict[ClusterId, set[str]] = {}
+    where: dict[ClusterId, set[str]] = {}
     for thing in found:
         if thing.cid and (name is None or name_of(thing.cid) == name):
             names = hosts.setdefault(thing.cid, set())
+            where.setdefault(thing.cid, set()).add(thing.region)
             if thing.kind == MACHINE and thing.tags.get(words.HOST):
                 names.add(thing.tags[words.HOST])
-    return tuple(FoundCluster(name_of(cid), cid, "aws", tuple(sorted(hosts[cid]))) for cid in sorted(hosts))
+    return tuple(
+        FoundCluster(name_of(cid), cid, "aws", tuple(sorted(hosts[cid])), tuple(sorted(where[cid])))
+        for cid in sorted(hosts)
+    )
+
+
+def strangers(api: Api, ours: Iterable[Found], cid: ClusterId) -> list[Found]:
+    """What stands in a cluster's own networks without belonging to it: machines, interfaces, subnets."""
+    vpcs: dict[str, list[str]] = {}
+    for thing in ours:
+        if thing.kind == "vpc":
+            vpcs.setdefault(thing.region, []).append(thing.id)
+    return [t for region, ids in vpcs.items() for t in _inside(api, region, tuple(ids)) if t.cid != cid]
+
+
+def _inside(api: Api, region: str, vpcs: tuple[str, ...]) -> list[Found]:
+    where = filters({"vpc-id": vpcs})
+    batches = api.pages("ec2", "describe_instances", region, "Reservations", Filters=where)
+    machines = [m for batch in batches for m in batch.get("Instances", ()) if m["State"]["Name"] not in GONE]
+    cards = api.pages("ec2", "describe_network_interfaces", region, "NetworkInterfaces", Filters=where)
+    subnets = api.pages("ec2", "describe_subnets", region, "Subnets", Filters=where)
+    return [
+        *(Found(region, MACHINE, m["InstanceId"], tags_in(m)) for m in machines),
+        *(Found(region, CARD, c["NetworkInterfaceId"], tags_in({"Tags": c.get("TagSet")})) for c in cards if _stays(c)),
+        *(Found(region, "subnet", s["SubnetId"], tags_in(s)) for s in subnets),
+    ]
+
+
+def _stays(card: Mapping[str, Any]) -> bool:
+    """False for an interface that goes with its machine."""
+    attached = card.get("Attachment") or {}
+    goes = attached.get("DeleteOnTermination") or attached.get("DeviceIndex") == 0
+    return not (attached.get("InstanceId") and goes)
 
 
 def resource_of(thing: Found, price: float | None) -> FoundResource:

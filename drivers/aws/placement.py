@@ -14,13 +14,17 @@ DISK = "gp3"
 
 @dataclass(frozen=True, slots=True)
 class Placed:
-    """One host's machine. `price_limit` (USD per hour) only for spot; None there: up to the on-demand price."""
+    """One host's machine. `price_limit` (USD per hour) only for spot; None there: up to the on-demand price.
+
+    `price` is what it was bought at, USD per hour; None where nobody said one.
+    """
 
     zone: str
     machine_type: str
     image: str
     spot: bool = False
     price_limit: float | None = None
+    price: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,15 +91,17 @@ def _host_json(host: Placed) -> dict[str, object]:
         "dataDisk": DISK,
         "spot": host.spot,
         "priceLimit": host.price_limit,
+        **({"price": host.price} if host.price is not None else {}),
     }
 
 
 def _host(raw: Mapping[str, object]) -> Placed:
-    limit = raw.get("priceLimit")
+    limit, price = raw.get("priceLimit"), raw.get("price")
     return Placed(
         zone=str(raw["zone"]),
         machine_type=str(raw["type"]),
         image=str(raw["imageId"]),
         spot=bool(raw.get("spot")),
         price_limit=float(limit) if isinstance(limit, (int, float)) else None,
+        price=float(price) if isinstance(price, (int, float)) else None,
     )

@@ -10,7 +10,7 @@ from typing import Any
 from drivers.aws.api import Api, CodeError, filters
 from drivers.aws.failures import is_gone, of_code
 from drivers.aws.look import MACHINE, ORDER, Found
-from provisioner.errors import ProviderError, SealerError
+from provisioner.errors import ProviderError, SealerError, worst_of
 
 MACHINES_SECONDS = 300.0
 """EC2 takes up to some minutes to let a machine go."""
@@ -45,22 +45,34 @@ def remove(
     for kind in ORDER[1:]:
         for thing in (t for t in todo if t.kind == kind):
             try:
-                _patiently(api, thing, waiting, rest_seconds)
+                _patiently(api, thing, waiting, 0.0 if failed else rest_seconds)  # it waits for what does not go
             except SealerError as error:
                 failed.append(error)
     return failed
 
 
 def end_machines(api: Api, machines: Iterable[Found], waiting: Waiting) -> None:
-    """Terminate all at once and wait until they are gone. Raises ProviderError (6) for what is left at the deadline."""
+    """Terminate all at once and wait until they are gone; one that is refused keeps no other.
+
+    Raises ProviderError (6) for what is left at the deadline, and as EC2 refused.
+    """
     by_region: dict[str, list[str]] = {}
     for machine in machines:
         by_region.setdefault(machine.region, []).append(machine.id)
+    refused: dict[str, SealerError] = {}
     for region, ids in by_region.items():
-        _all_gone(_ends(api, region, ids))
+        refused |= _ends(api, region, ids)
+    _until_gone(api, {r: [id_ for id_ in ids if id_ not in refused] for r, ids in by_region.items()}, waiting)
+    if refused:
+        raise worst_of(refused.values())
+
+
+def _until_gone(api: Api, by_region: dict[str, list[str]], waiting: Waiting) -> None:
     until = waiting.monotonic() + MACHINES_SECONDS
     pause = FIRST_WAIT
-    while left := {region: ids for region, names in by_region.items() if (ids := _living(api, region, names))}:
+    while left := {
+        region: ids for region, names in by_region.items() if names and (ids := _living(api, region, names))
+    }:
         if waiting.monotonic() > until:
             told = "; ".join(f"{', '.join(ids)} in {region}" for region, ids in left.items())
             raise ProviderError(f"still not gone after {MACHINES_SECONDS:.0f} s: {told}", hint="run the command again")
@@ -68,20 +80,15 @@ def end_machines(api: Api, machines: Iterable[Found], waiting: Waiting) -> None:
         pause = min(LONGEST_WAIT, pause * 1.5)
 
 
-def _ends(api: Api, region: str, ids: list[str]) -> list[SealerError]:
+def _ends(api: Api, region: str, ids: list[str]) -> dict[str, SealerError]:
     try:
         api.attempt("ec2", "terminate_instances", region, InstanceIds=ids)
     except CodeError as error:
         if len(ids) > 1:  # one that is gone, or protected, must not keep the others
-            return [e for id_ in ids for e in _ends(api, region, [id_])]
+            return {one: e for id_ in ids for one, e in _ends(api, region, [id_]).items()}
         if not is_gone(error.code):
-            return [of_code(error.code, error.message, f"TerminateInstances {ids[0]}", region)]
-    return []
-
-
-def _all_gone(errors: list[SealerError]) -> None:
-    if errors:
-        raise errors[0]
+            return {ids[0]: of_code(error.code, error.message, f"TerminateInstances {ids[0]}", region)}
+    return {}
 
 
 def _living(api: Api, region: str, ids: list[str]) -> list[str]:

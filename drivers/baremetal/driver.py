@@ -11,7 +11,7 @@ from drivers.baremetal.spec import parse_machines
 from drivers.nocloud import NoCloud
 from provisioner.errors import SealerError, UsageError
 from provisioner.model.accepted import Accepted
-from provisioner.model.driver import Check, FoundCluster, Marks, OutputSink, Surroundings
+from provisioner.model.driver import Check, Dark, FoundCluster, Marks, OutputSink, Surroundings
 from provisioner.model.hosts import InventoryHost
 from provisioner.model.ids import ClusterId, ClusterName, HostName
 from provisioner.transport.connection import Connect
@@ -84,7 +84,12 @@ class BaremetalDriver(NoCloud):
 
         return list(declare(cast("BaremetalSpec", spec).hosts, marks.cid, cast("Intent", intent), sink))
 
-    def find(self, name: ClusterName | None) -> tuple[FoundCluster, ...]:  # noqa: ARG002 - the seam's
+    def find(
+        self,
+        name: ClusterName | None,  # noqa: ARG002 - the seam's
+        regions: tuple[str, ...] = (),  # noqa: ARG002
+        dark: Dark | None = None,  # noqa: ARG002
+    ) -> tuple[FoundCluster, ...]:
         """None: nobody but a state or an inventory says which machines to look at."""
         return ()
 

@@ -13,7 +13,7 @@ from drivers.local.spec import LocalSpec, parse_local
 from drivers.nocloud import NoCloud
 from provisioner.model.accepted import Accepted
 from provisioner.model.adoption import Login
-from provisioner.model.driver import Check, FoundCluster, Marks, OutputSink
+from provisioner.model.driver import Check, Dark, FoundCluster, Marks, OutputSink
 from provisioner.model.ids import ClusterId, ClusterName, HostName
 
 
@@ -50,7 +50,12 @@ class LocalDriver(NoCloud):
 
         return list(declare(cast("LocalSpec", spec), marks.cid, cast("Intent", intent), sink))
 
-    def find(self, name: ClusterName | None) -> tuple[FoundCluster, ...]:
+    def find(
+        self,
+        name: ClusterName | None,
+        regions: tuple[str, ...] = (),  # noqa: ARG002 - the seam's
+        dark: Dark | None = None,  # noqa: ARG002
+    ) -> tuple[FoundCluster, ...]:
         """Clusters on this machine by records, cgroups and links."""
         return look.find_clusters(name, self._paths)
 

@@ -88,7 +88,9 @@ def run_down(session: Session, words: DownWords, *, yes: bool) -> int:
 
     async def work(run: Run) -> DownReport:
         confirm = run.asker.confirm_down
-        report = await pipeline.down(run.world, cluster, words.provider, confirm, delete_data=words.delete_data)
+        report = await pipeline.down(
+            run.world, cluster, words.provider, confirm, delete_data=words.delete_data, unasked=yes
+        )
         if not report.removed and report.cid is None and (meant := did_you_mean(name, run.world.engine.names())):
             run.view.take(Warned(f"there is no cluster {name} here", meant))
         return report

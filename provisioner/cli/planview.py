@@ -82,6 +82,12 @@ def down_lines(plan: DownPlan) -> Lines:
         lines += _staying_lines(plan, hosts)
     else:
         lines.append((("Removes   ", "bold"), (f"- {hosts}, with disks and data", "red")))
+    for stranger in plan.strangers:
+        lines.append(
+            (("Stays     ", "bold"), (f"{escape(stranger)}: it stands in its network and is not of it", "yellow"))
+        )
+    if plan.strangers:
+        lines.append(_labelled("Note", "so the network is left; remove what stays there, then run `down` again"))
     if plan.without_state:
         found = f"found by looking ({plan.cid})" if plan.cid else "found by looking"
         lines.append(_labelled("Note", f"{found}: this state folder does not know the cluster"))

@@ -8,7 +8,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Protocol
 
-from provisioner.errors import PreconditionError
+from provisioner.errors import PreconditionError, SealerError
 from provisioner.model.accepted import Accepted
 from provisioner.model.ids import ClusterId, ClusterName, HostName, RunId
 from provisioner.model.ingress import OPERATOR_VARIABLE, operator_cidr
@@ -31,6 +31,7 @@ class Check:
     """One thing that must hold on this machine or in this account. `ok` False stops, `hint` says what to do.
 
     `access` is True for credentials and permissions: without them a run ends as access denied, not as something missing.
+    `refused` is True where the provider itself does not answer, or refuses what anybody may ask.
     """
 
     name: str
@@ -38,6 +39,7 @@ class Check:
     detail: str
     hint: str = ""
     access: bool = False
+    refused: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +50,12 @@ class FoundCluster:
     cid: ClusterId
     provider: str
     hosts: tuple[str, ...]
+    regions: tuple[str, ...] = ()
+    """Where a look saw it; empty where there are no regions."""
+
+
+Dark = Callable[[str, SealerError], None]
+"""Told of a region that could not be looked at, and why."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,10 +213,25 @@ class Driver(Protocol):
         Hosts in `standing` keep what `accepted.placement` says of them. Raises CapacityError (13) when nothing is left.
         """
 
+    def prices(self, accepted: Accepted, hosts: frozenset[str]) -> Mapping[str, tuple[float, str]]:
+        """What the machines of these hosts, as `accepted.placement` has them, cost today: host → per hour, currency.
+
+        A host whose price nobody says is left out.
+        """
+
     def orphans(self, cid: ClusterId, known: frozenset[str]) -> Mapping[str, str]:
         """Machines of the cluster by tag that the state does not know (by their provider ids): host name → id.
 
-        What else was made but not recorded (networks, rules) costs nothing and is removed by this call.
+        No machine and no disk is ever removed by this call: nobody has seen its name in a plan. What else was made but
+        not recorded (networks, rules) costs nothing and is removed. Raises ProviderError naming both where one host
+        has two machines that the state does not know.
+        """
+
+    def strangers(self, region: str | None, cid: ClusterId) -> tuple[str, ...]:
+        """What stands in the networks that were made for this cluster and is not of it, one line each; reads only.
+
+        Machines, network interfaces, subnets: they keep the network from going. In that region, or (None) wherever the
+        cluster is.
         """
 
     def survey(self, regions: tuple[str, ...] = ()) -> Survey:
@@ -251,8 +274,17 @@ class Driver(Protocol):
         (`<host>-identity` → public key).
         """
 
-    def find(self, name: ClusterName | None) -> tuple[FoundCluster, ...]:
-        """Clusters that a look finds, all or by name."""
+    def find(
+        self, name: ClusterName | None, regions: tuple[str, ...] = (), dark: Dark | None = None
+    ) -> tuple[FoundCluster, ...]:
+        """Clusters that a look finds, all or by name: in these regions (none: all that the account can see).
+
+        With `dark` a region that refuses or does not answer is told and stops no other; nothing to be found is then no
+        proof. Raises what stops the look everywhere, or without `dark` anywhere.
+        """
+
+    def within(self, regions: tuple[str, ...]) -> None:
+        """What is asked about a cluster from now on is looked up in these regions alone."""
 
     def leftovers(self, cid: ClusterId) -> tuple[str, ...]:
         """Everything of this cluster that is still there, one line each, after looking from outside."""

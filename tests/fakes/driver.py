@@ -13,6 +13,7 @@ from provisioner.model.accepted import Accepted
 from provisioner.model.driver import (
     Check,
     Choice,
+    Dark,
     EngineNeeds,
     FoundCluster,
     Marks,
@@ -30,12 +31,17 @@ AROUND = Surroundings({}, Path("/nonexistent"), lambda: datetime(2026, 1, 1, tzi
 
 @dataclass
 class FakeDriver(NoCloud):
-    """`machines` is shared with FakeEngine; `lacks` are failing checks, `no_room` those of new clusters; `stubborn` machines survive a sweep."""
+    """`machines` is shared with FakeEngine; `lacks` are failing checks, `no_room` those of new clusters; `stubborn` machines survive a sweep.
+
+    `foreign` things stand in every network; `looked` lists the regions of every look.
+    """
 
     machines: MutableMapping[tuple[str, str], InventoryHost]
     lacks: list[Check] = field(default_factory=list)
     no_room: list[Check] = field(default_factory=list)
     stubborn: set[str] = field(default_factory=set)
+    foreign: list[str] = field(default_factory=list)
+    looked: list[tuple[str, ...]] = field(default_factory=list)
     name: str = "local"
 
     def parse_spec(self, accepted: Accepted) -> object:
@@ -53,7 +59,10 @@ class FakeDriver(NoCloud):
     ) -> list[object]:
         raise NotImplementedError("the fake engine runs no program")
 
-    def find(self, name: ClusterName | None) -> tuple[FoundCluster, ...]:
+    def find(
+        self, name: ClusterName | None, regions: tuple[str, ...] = (), _dark: Dark | None = None
+    ) -> tuple[FoundCluster, ...]:
+        self.looked.append(regions)
         cids = sorted({cid for cid, _ in self.machines if name is None or name_of(ClusterId(cid)) == name})
         return tuple(
             FoundCluster(
@@ -61,6 +70,9 @@ class FakeDriver(NoCloud):
             )
             for c in cids
         )
+
+    def strangers(self, _region: str | None, _cid: ClusterId) -> tuple[str, ...]:
+        return tuple(self.foreign)
 
     def leftovers(self, cid: ClusterId) -> tuple[str, ...]:
         return tuple(sorted(f"machine {host}" for found, host in self.machines if found == cid))
@@ -76,13 +88,15 @@ class FakeDriver(NoCloud):
 class FakeCloud(FakeDriver):
     """A provider that sells machines: `stock` lists `(zone, type, price)` in order of preference.
 
-    `sold` keeps what is bought at which price (None: nobody says one). `chosen` lists the refusals of every choice,
+    The price that is bought at stays in the placement (None: nobody says one), and `priced` lists the hosts of every
+    other question for one. `chosen` lists the refusals of every choice,
     `orphaned` the ids that were known at every look for orphans.
     """
 
     stock: list[tuple[str, str, float | None]] = field(default_factory=lambda: [("z1", "small", 0.25)])
     chosen: list[tuple[Refused, ...]] = field(default_factory=list)
     orphaned: list[frozenset[str]] = field(default_factory=list)
+    priced: list[frozenset[str]] = field(default_factory=list)
     checked: int = 0
 
     def region(self) -> str | None:
@@ -100,15 +114,8 @@ class FakeCloud(FakeDriver):
     ) -> Choice:
         self.chosen.append(refused)
         hosts = {h.name: self._one(accepted, h.name, h.pool, refused, standing) for h in accepted.hosts}
-        prices = {(zone, kind): price for zone, kind, price in self.stock}
         offers = tuple(
-            Offer(
-                HostName(name),
-                str(on["zone"]),
-                str(on["type"]),
-                None if name in standing else prices.get((str(on["zone"]), str(on["type"]))),
-                "USD",
-            )
+            Offer(HostName(name), str(on["zone"]), str(on["type"]), _number(on.get("price")), "USD")
             for name, on in hosts.items()
         )
         return Choice({"region": "r1", "account": "a1", "hosts": hosts}, offers, ("the cloud keeps no deadline",))
@@ -120,11 +127,23 @@ class FakeCloud(FakeDriver):
         out = {(r.zone, r.machine_type) for r in refused if r.pool == pool}
         if old and (name in standing or (refused and (old["zone"], old["type"]) not in out)):  # as the real ones do
             return dict(old)
-        left = [(zone, kind) for zone, kind, _ in self.stock if (zone, kind) not in out]
+        left = [one for one in self.stock if one[:2] not in out]
         if not left:
             raise CapacityError(f"pool {pool}: no machine is left to try")
-        return {"zone": left[0][0], "type": left[0][1], "spot": False}
+        zone, kind, price = left[0]
+        return {"zone": zone, "type": kind, "spot": False, **({} if price is None else {"price": price})}
+
+    def prices(self, accepted: Accepted, hosts: frozenset[str]) -> Mapping[str, tuple[float, str]]:
+        self.priced.append(hosts)
+        asked = {(zone, kind): price for zone, kind, price in self.stock}
+        placed = {name: on for name, on in accepted.placement["hosts"].items() if name in hosts}  # type: ignore[attr-defined]
+        found = {name: asked.get((on["zone"], on["type"])) for name, on in placed.items()}
+        return {name: (price, "USD") for name, price in found.items() if price is not None}
 
     def orphans(self, cid: ClusterId, known: frozenset[str]) -> Mapping[str, str]:
         self.orphaned.append(known)
         return {h: m.machine_id for (c, h), m in self.machines.items() if c == cid and m.machine_id not in known}
+
+
+def _number(price: object) -> float | None:
+    return price if isinstance(price, float) else None

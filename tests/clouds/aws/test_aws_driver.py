@@ -151,16 +151,22 @@ def test_found_told_and_swept_by_tag_alone_in_any_region(cloud):
     assert [f.cid for f in driver.find(None)] == ["other-bcd234"], "another cluster is never touched"
 
 
-def test_orphans_are_adopted_and_twins_ended(cloud):
+def test_orphans_are_told_and_no_machine_or_disk_is_ended(cloud):
     subnet, _ = make_network(cloud)
     known = make_machine(cloud, subnet, "m1")
     twin = make_machine(cloud, subnet, "m1")
     lost = make_machine(cloud, subnet, "n1")
-    adopted = cloud.driver().orphans(ClusterId(CID), frozenset({known}))
-    assert adopted == {"n1": lost}
-    assert sorted(m["InstanceId"] for m in cloud.machines().values()) == sorted([known, lost])
-    assert twin not in str(cloud.standing())
-    assert any(id_.startswith("vpc-") for id_ in cloud.standing()), "told of machines alone, networks stay"
+    before = cloud.standing()
+    assert cloud.driver().orphans(ClusterId(CID), frozenset({known})) == {"m1": twin, "n1": lost}
+    assert cloud.standing() == before
+    again = make_machine(cloud, subnet, "n1")
+    marked = [{"ResourceType": "volume", "Tags": [{"Key": "sealer-cloud:cid", "Value": CID}]}]
+    volume = cloud.client().create_volume(AvailabilityZone=ZONES[0], Size=1, TagSpecifications=marked)["VolumeId"]
+    with pytest.raises(ProviderError, match=r"host n1 of demo-.* stands twice") as told:
+        cloud.driver().orphans(ClusterId(CID), frozenset({known, subnet}))
+    assert lost in told.value.message
+    assert again in told.value.message
+    assert volume in cloud.standing()
 
 
 def test_diagnose_says_what_can_be_seen_and_never_fails(cloud):

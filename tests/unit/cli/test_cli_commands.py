@@ -50,8 +50,16 @@ class Pipeline:
         return _answer(self.plan_answer)
 
     async def down(
-        self, _world: Any, name: str, provider: str | None, confirm: Callable[[Any], bool], *, delete_data: bool
+        self,
+        _world: Any,
+        name: str,
+        provider: str | None,
+        confirm: Callable[[Any], bool],
+        *,
+        delete_data: bool,
+        unasked: bool,
     ) -> Any:
+        del unasked
         self.calls.append((name, provider, confirm(s.down_plan()), delete_data))
         return _answer(self.down_answer)
 

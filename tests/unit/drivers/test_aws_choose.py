@@ -2,7 +2,7 @@
 
 import pytest
 
-from drivers.aws.choose import Facts, MachineType, matching, offers_of, place, subnet_cidr
+from drivers.aws.choose import Facts, MachineType, matching, offers_of, place, subnet_cidr, with_prices
 from drivers.aws.placement import parse_placement
 from provisioner.errors import CapacityError, PreconditionError, UsageError
 from provisioner.model.accepted import Accepted, AcceptedPool, AcceptedSpot
@@ -97,8 +97,10 @@ def test_standing_hosts_stay_as_they_are():
     assert (placement.hosts["n2"].machine_type, placement.hosts["n2"].zone) == ("t3.medium", ZONES[1])
     assert placement.subnets[ZONES[0]] == old.subnets[ZONES[0]]
     assert len(set(placement.subnets.values())) == 2
-    offers = offers_of(request, placement, {"n2": 0.04})
-    assert [(o.host, o.price) for o in offers] == [("n1", None), ("n2", 0.04)]
+    placement = with_prices(placement, {"n2": 0.04})
+    assert [(o.host, o.price) for o in offers_of(request, placement)] == [("n1", None), ("n2", 0.04)]
+    assert parse_placement(placement.to_json("root")) == placement
+    assert "price" not in placement.to_json("root")["hosts"]["n1"], "an older placement stays as it is"
 
 
 @pytest.mark.parametrize(

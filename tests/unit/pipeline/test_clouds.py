@@ -66,7 +66,8 @@ async def test_what_is_chosen_is_stored_shown_and_not_chosen_again(cloud: Stage)
     assert "the cloud keeps no deadline" in plan.notes
     again = await cloud.up()
     assert not again.changed
-    assert again.plan.price is None  # of machines that stand nobody looks a price up
+    assert again.plan.price == plan.price  # as they were bought: of machines that stand nobody looks a price up
+    assert driver_of(cloud).priced == []
 
 
 async def test_every_engine_call_gets_what_the_provider_needs_and_no_plan_shows_it(cloud: Stage) -> None:
@@ -201,7 +202,7 @@ async def test_a_machine_that_is_taken_over_stays_what_it_was_bought_as(cloud: S
     driver.stock.insert(0, ("z9", "cheaper", 0.01))
     await cloud.up()
     placed = cloud.engine.stacks["app"].accepted.placement["hosts"]
-    assert placed["n1"] == {"zone": zone, "type": kind, "spot": False}
+    assert placed["n1"] == {"zone": zone, "type": kind, "spot": False, "price": 0.25}
     assert not (await cloud.up()).changed
 
 

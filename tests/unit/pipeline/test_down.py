@@ -37,7 +37,7 @@ async def test_down_of_nothing_is_no_failure(stage: Stage) -> None:
 
 async def test_a_cloud_without_credentials_is_in_nobodys_way(stage: Stage) -> None:
     class NoKeys(FakeDriver):
-        def find(self, name: ClusterName | None) -> tuple[FoundCluster, ...]:
+        def find(self, name: ClusterName | None, *_where: object) -> tuple[FoundCluster, ...]:
             raise AccessError("no credentials")
 
     drivers = {"local": lambda _around: stage.driver, "aws": lambda _around: NoKeys(stage.engine.machines)}

@@ -168,7 +168,9 @@ async def test_what_cannot_go_is_said_and_stops_no_other(stage: Stage, account: 
     account.stuck = {"old-aaaaaa"}
     report = await run(stage, account, GcChoice(delete=True))
     assert account.swept == ["older-aaaaaa"]
-    assert report.left == ("old-aaaaaa: the cloud refused",)
+    assert report.left == ("old-aaaaaa: the cloud refused", "old-aaaaaa: instance i-1")
+    again = await run(stage, account, GcChoice(delete=True))
+    assert again.left == report.left, "the same ids, as long as they stand"
 
 
 async def test_a_cluster_that_a_run_is_at_work_on_stays(stage: Stage, account: Account) -> None:

@@ -166,14 +166,16 @@ def _fits(name: str, wanted: str) -> bool:
     "PlatformType SchedulerOptions.DedicatedHostId Platform Capacity AssuranceTimes InstanceAmount StartTime",
 )  # fmt: skip
 def price(account: Account, p: Params) -> dict[str, Any]:
+    alone = p.get("ResourceType", "instance") == "disk"
     kind = account.catalogue.types.get(p.get("InstanceType", ""))
-    if kind is None:
+    if kind is None and not alone:
         raise ApiError(400, "InvalidInstanceType.ValueNotSupported", "The specified InstanceType is not supported.")
     spot = p.get("SpotStrategy", "NoSpot") != "NoSpot"
-    amount, now = p.number("Amount", 1), kind.price * (account.catalogue.spot_share if spot else 1)
-    disks = [p.part("SystemDisk"), *p.rows("DataDisk")]
+    amount, full = p.number("Amount", 1), kind.price if kind else 0.0
+    disks = p.rows("DataDisk") if alone else [p.part("SystemDisk"), *p.rows("DataDisk")]
     size = sum(float(d.get("Size") or 40) for d in disks)
-    parts = [("instanceType", kind.price, now), ("disk", size * 0.002, size * 0.002)]
+    now = full * (account.catalogue.spot_share if spot else 1)
+    parts = [("instanceType", full, now), ("disk", size * 0.002, size * 0.002)]
     detail = [
         {"Resource": n, "OriginalPrice": a, "TradePrice": b, "DiscountPrice": a - b, "Rules": {"Rule": []}}
         for n, a, b in parts

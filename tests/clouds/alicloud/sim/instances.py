@@ -205,7 +205,7 @@ def describe_disks(account: Account, p: Params) -> dict[str, Any]:
 
     same = ("InstanceId", "Type", "Category", "Size", "DiskName", "Description", "Encrypted", "PerformanceLevel")
     rows = [
-        {"DiskId": t.id, **{k: t[k] for k in same}, "Status": "In_use", "KMSKeyId": "", "AutoSnapshotPolicyId": "",
+        {"DiskId": t.id, **{k: t[k] for k in same}, "Status": "In_use" if t["InstanceId"] else "Available", "KMSKeyId": "", "AutoSnapshotPolicyId": "",
          "StorageClusterId": "", "ProvisionedIops": 0, "BurstingEnabled": False, "RegionId": t.region,
          "CreationTime": t.created, "Tags": tag_rows(t)}
         for t in account.store.listed("disk", p, wanted)
@@ -223,7 +223,8 @@ def describe_cards(account: Account, p: Params) -> dict[str, Any]:
         "card", p, lambda t: (not ids or t.id in ids) and (not switch or t["VSwitchId"] == switch)
     )
     rows = [
-        {"NetworkInterfaceId": t.id, "VSwitchId": t["VSwitchId"], "InstanceId": t["InstanceId"], "Type": "Primary",
+        {"NetworkInterfaceId": t.id, "VSwitchId": t["VSwitchId"], "InstanceId": t["InstanceId"],
+         "Type": t.fields.get("Type", "Primary"), "Tags": tag_rows(t),
          "Status": "InUse", "NetworkInterfaceTrafficMode": "Standard", "QueuePairNumber": 0, "SourceDestCheck": False,
          "Attachment": {"NetworkCardIndex": 0}, "Ipv6Sets": {"Ipv6Set": []}, "PrivateIpAddress": t["Ip"],
          "PrivateIpSets": {"PrivateIpSet": [{"PrivateIpAddress": t["Ip"], "Primary": True}]}}
