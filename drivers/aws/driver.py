@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import cast
 
-from drivers.aws import look, netmake, sharednet
+from drivers.aws import adopting, look, netmake, sharednet
 from drivers.aws.api import ATTEMPTS, FALLBACK_REGION, Api, Waits
 from drivers.aws.choose import kept, offers_of, place, with_prices
 from drivers.aws.credentials import Credentials, endings, passed_on, region_of, resolve
@@ -22,6 +22,7 @@ from drivers.aws.sweep import REST_SECONDS, Waiting, let_go, remove
 from provisioner.errors import AccessError, PreconditionError, ProviderError, SealerError, UsageError, worst_of
 from provisioner.model import tags as words
 from provisioner.model.accepted import Accepted
+from provisioner.model.adoption import Standing
 from provisioner.model.driver import (
     Check,
     Choice,
@@ -250,6 +251,16 @@ class AwsDriver:
     def within(self, regions: tuple[str, ...]) -> None:
         """There, and nowhere else."""
         self._within = regions
+
+    def standing(self, cid: ClusterId, region: str | None) -> Standing:
+        """Machines, network and group of a cluster by their tags."""
+        self._seen = region or self._seen
+        _, api, _ = self._identity()
+        return adopting.standing(api, cid, self._of(cid), self._seen or self.region() or FALLBACK_REGION)
+
+    def imports(self, accepted: Accepted, standing: Standing) -> Mapping[str, str]:
+        """What the program of this request imports."""
+        return adopting.imports(self.parse_spec(accepted), accepted.cluster, standing)
 
     def leftovers(self, cid: ClusterId) -> tuple[str, ...]:
         """What still carries the cluster's tag, rules left out (they go with their group), and strangers in its network."""

@@ -38,10 +38,19 @@ class Network:
 class Declaring:
     """One run's declarations: what every resource has in common."""
 
-    def __init__(self, spec: AwsSpec, marks: Marks, intent: pulumi_sealer.Intent, local_endpoint: bool) -> None:  # noqa: FBT001
+    def __init__(
+        self,
+        spec: AwsSpec,
+        marks: Marks,
+        intent: pulumi_sealer.Intent,
+        adopt: Mapping[str, str],
+        *,
+        local_endpoint: bool,
+    ) -> None:
         self.spec = spec
         self.marks = marks
         self.intent = intent
+        self.adopt = adopt
         self.provider = aws.Provider(
             "cloud",
             region=spec.placement.region,
@@ -50,18 +59,23 @@ class Declaring:
             opts=pulumi.ResourceOptions(depends_on=[intent]),
         )
 
-    def options(self, timeouts: pulumi.CustomTimeouts = REST, *needs: pulumi.Resource) -> pulumi.ResourceOptions:
-        """Depends on Intent; the creating run is written once and never drifts."""
+    def options(
+        self, name: str = "", timeouts: pulumi.CustomTimeouts = REST, *needs: pulumi.Resource
+    ) -> pulumi.ResourceOptions:
+        """Depends on Intent; the creating run is written once and never drifts. What stands under `name` is imported."""
         return pulumi.ResourceOptions(
             provider=self.provider,
             depends_on=[self.intent, *needs],
             custom_timeouts=timeouts,
             ignore_changes=MADE_BY,
+            import_=self.adopt.get(name),
         )
 
-    def plain(self, *needs: pulumi.Resource) -> pulumi.ResourceOptions:
+    def plain(self, name: str = "") -> pulumi.ResourceOptions:
         """As `options`, for what takes no tags."""
-        return pulumi.ResourceOptions(provider=self.provider, depends_on=[self.intent, *needs], custom_timeouts=REST)
+        return pulumi.ResourceOptions(
+            provider=self.provider, depends_on=[self.intent], custom_timeouts=REST, import_=self.adopt.get(name)
+        )
 
     def tags(self, name: str, **more: str) -> dict[str, str]:
         """The tags of one resource, with the name that the console shows."""
@@ -79,12 +93,12 @@ def declare(
     local_endpoint: bool = False,
 ) -> list[pulumi.Output[dict[str, Any]]]:
     """Declare everything; one output per host, in the order of the spec. Known ones go to the sink too."""
-    run = Declaring(spec, marks, intent, local_endpoint)
+    run = Declaring(spec, marks, intent, adopt, local_endpoint=local_endpoint)
     network = _network(run)
     made: list[pulumi.Output[dict[str, Any]]] = []
     jump: pulumi.Output[dict[str, Any]] | None = None
     for host in spec.hosts:
-        identity = _host(run, network, host, adopt.get(host.wanted.name), jump)
+        identity = _host(run, network, host, jump)
         if spec.jump and jump is None:
             jump = _jump(run, identity)
         made.append(_output(identity, host, sink))
@@ -102,15 +116,15 @@ def _network(run: Declaring) -> Network:
         enable_dns_hostnames=True,
         enable_dns_support=True,
         tags=run.tags("network"),
-        opts=run.options(),
+        opts=run.options("network"),
     )
-    gateway = aws.ec2.InternetGateway("gateway", vpc_id=vpc.id, tags=run.tags("gateway"), opts=run.options())
+    gateway = aws.ec2.InternetGateway("gateway", vpc_id=vpc.id, tags=run.tags("gateway"), opts=run.options("gateway"))
     routes = aws.ec2.RouteTable(
         "routes",
         vpc_id=vpc.id,
         routes=[aws.ec2.RouteTableRouteArgs(cidr_block=EVERYWHERE, gateway_id=gateway.id)],
         tags=run.tags("routes"),
-        opts=run.options(),
+        opts=run.options("routes"),
     )
     subnets, ready = {}, []
     for zone, cidr in placement.subnets.items():
@@ -120,11 +134,11 @@ def _network(run: Declaring) -> Network:
             availability_zone=zone,
             cidr_block=cidr,
             tags=run.tags(f"subnet-{zone}"),
-            opts=run.options(),
+            opts=run.options(f"subnet-{zone}"),
         )
         ready.append(
             aws.ec2.RouteTableAssociation(
-                f"routes-{zone}", subnet_id=subnet.id, route_table_id=routes.id, opts=run.plain()
+                f"routes-{zone}", subnet_id=subnet.id, route_table_id=routes.id, opts=run.plain(f"routes-{zone}")
             )
         )
         subnets[zone] = subnet.id
@@ -138,7 +152,7 @@ def _group(run: Declaring, vpc: Any) -> tuple[Any, tuple[pulumi.Resource, ...]]:
         vpc_id=vpc,
         description=f"Hosts of {run.marks.cid}",
         tags=run.tags("hosts"),
-        opts=run.options(),
+        opts=run.options("hosts"),
     )
     inside = aws.vpc.SecurityGroupIngressRule(
         "inside",
@@ -146,7 +160,7 @@ def _group(run: Declaring, vpc: Any) -> tuple[Any, tuple[pulumi.Resource, ...]]:
         referenced_security_group_id=group.id,
         ip_protocol="-1",
         tags=run.tags("inside"),
-        opts=run.options(),
+        opts=run.options("inside"),
     )
     outside = aws.vpc.SecurityGroupEgressRule(
         "outside",
@@ -154,7 +168,7 @@ def _group(run: Declaring, vpc: Any) -> tuple[Any, tuple[pulumi.Resource, ...]]:
         cidr_ipv4=EVERYWHERE,
         ip_protocol="-1",
         tags=run.tags("outside"),
-        opts=run.options(),
+        opts=run.options("outside"),
     )
     opened = [
         aws.vpc.SecurityGroupIngressRule(
@@ -166,7 +180,7 @@ def _group(run: Declaring, vpc: Any) -> tuple[Any, tuple[pulumi.Resource, ...]]:
             ip_protocol=rule.protocol,
             tags=run.tags(rule.name),
             opts=pulumi.ResourceOptions.merge(
-                run.options(),
+                run.options(rule.name),
                 pulumi.ResourceOptions(aliases=[pulumi.Alias(name=f"ingress-{index}")]),  # its name once
             ),
         )
@@ -176,12 +190,12 @@ def _group(run: Declaring, vpc: Any) -> tuple[Any, tuple[pulumi.Resource, ...]]:
 
 
 def _host(
-    run: Declaring, network: Network, host: AwsHost, adopted: str | None, jump: pulumi.Output[dict[str, Any]] | None
+    run: Declaring, network: Network, host: AwsHost, jump: pulumi.Output[dict[str, Any]] | None
 ) -> pulumi_sealer.HostIdentity:
     name = host.wanted.name
     ours = pulumi.ResourceOptions(depends_on=[run.intent], custom_timeouts=REST)
     key = pulumi_sealer.HostKey(f"{name}-key", cid=run.marks.cid, host=name, opts=ours)
-    machine = _machine(run, network, host, key, adopted)
+    machine = _machine(run, network, host, key)
     address = machine.private_ip
     return pulumi_sealer.HostIdentity(
         f"{name}-identity",
@@ -201,20 +215,19 @@ def _host(
         provider=NAME,
         region=run.spec.placement.region,
         jump=jump,
+        presented=run.adopt.get(f"{name}-identity"),
         opts=pulumi.ResourceOptions(depends_on=[run.intent], custom_timeouts=WAIT),
     )
 
 
-def _machine(
-    run: Declaring, network: Network, host: AwsHost, key: pulumi_sealer.HostKey, adopted: str | None
-) -> aws.ec2.Instance:
+def _machine(run: Declaring, network: Network, host: AwsHost, key: pulumi_sealer.HostKey) -> aws.ec2.Instance:
     placed, wanted = host.placed, host.wanted
     tags = run.tags(wanted.name, **{words.HOST: wanted.name, words.POOL: wanted.pool})
     ends = placed.spot or run.spec.expires_at is not None
     options = pulumi.ResourceOptions.merge(
-        run.options(MACHINE, *network.ready),
+        run.options(wanted.name, MACHINE, *network.ready),
         # User-data works at the first boot only; changing it later would stop and start the machine for nothing.
-        pulumi.ResourceOptions(ignore_changes=[*MADE_BY, *VOLUME_MADE_BY, "userDataBase64"], import_=adopted),
+        pulumi.ResourceOptions(ignore_changes=[*MADE_BY, *VOLUME_MADE_BY, "userDataBase64"]),
     )
     return aws.ec2.Instance(
         wanted.name,

@@ -101,6 +101,18 @@ def test_intent_is_never_replaced(key):
     assert change == Change((key,))
 
 
+def test_intent_takes_the_keys_of_a_cluster_that_stands_and_makes_what_is_missing():
+    kind = IntentKind(lambda cid: Keys(f"public {cid}", "private", "hmac"))
+    pair = {"loginPublic": "their public", "loginPrivate": "their private"}
+    _, made = kind.create({**INTENT, "keys": SecretValue({**pair, "hmac": "theirs"})}, preview=False)
+    assert (made["loginPublic"], made["loginPrivate"]) == ("their public", SecretValue("their private"))
+    assert (made["hmac"], "keys" in made) == (SecretValue("theirs"), False)
+    _, made = kind.create({**INTENT, "keys": {"hmac": "theirs", "loginPublic": "half a pair"}}, preview=False)
+    assert (made["loginPublic"], made["hmac"]) == (f"public {CID}", SecretValue("theirs"))
+    old = Old(CID, {**INTENT, "keys": {"hmac": "theirs"}}, made)
+    assert kind.diff(old, INTENT) == Change(), "said once: a later run without them changes nothing"
+
+
 def test_intent_keeps_its_keys():
     kind = IntentKind(lambda cid: Keys(f"public {cid}", "private", "hmac"))
     id_, made = kind.create(INTENT, preview=False)

@@ -94,15 +94,14 @@ class AwsProvider(provider_pb2_grpc.ResourceProviderServicer):
 
     def Read(self, request, context):
         kind = self._kind(request)
-        seen = self._said(context, f"reading {_name(kind)} ({request.id})", kind.look, request.id)
+        id_ = self._said(context, f"finding {_name(kind)} ({request.id})", kind.named, request.id)
+        seen = self._said(context, f"reading {_name(kind)} ({id_})", kind.look, id_)
         if seen is None:
             return provider_pb2.ReadResponse()
         inputs = decode(request.inputs) if request.inputs.fields else {}
         found = {k: v for k, v in seen.items() if k not in kind.made and (not inputs or k in inputs)}
         inputs = {**inputs, **_kept_secret(inputs, found)}
-        return provider_pb2.ReadResponse(
-            id=request.id, inputs=encode(inputs), properties=encode(_merged(inputs, seen, kind))
-        )
+        return provider_pb2.ReadResponse(id=id_, inputs=encode(inputs), properties=encode(_merged(inputs, seen, kind)))
 
     def Update(self, request, context):
         kind = self._kind(request)

@@ -55,6 +55,10 @@ class Kind:
     def create(self, inputs):
         raise NotImplementedError
 
+    def named(self, id_):
+        """The id of what an import names, which may do so in other words."""
+        return id_
+
     def look(self, id_):
         """What is there now, as inputs and outputs by Pulumi's names; None when it is gone."""
         raise NotImplementedError
@@ -80,6 +84,7 @@ class Vpc(Kind):
     token = "aws:ec2/vpc:Vpc"
     replaces = ("cidrBlock",)
     made = ("arn", "defaultSecurityGroupId", "mainRouteTableId")
+    blind = ("enableDnsSupport", "enableDnsHostnames")
 
     def create(self, inputs):
         made = self.ec2.create_vpc(CidrBlock=inputs["cidrBlock"], **marked("vpc", inputs.get("tags")))["Vpc"]
@@ -181,6 +186,14 @@ class Association(Kind):
         made = self.ec2.associate_route_table(SubnetId=inputs["subnetId"], RouteTableId=inputs["routeTableId"])
         return made["AssociationId"]
 
+    def named(self, id_):
+        subnet, slash, table = id_.partition("/")
+        if not slash:
+            return id_
+        raw = self._one("describe_route_tables", "RouteTables", RouteTableIds=[table]) or {}
+        used = [a for a in raw.get("Associations", ()) if a.get("SubnetId") == subnet]
+        return used[0]["RouteTableAssociationId"] if used else id_
+
     def look(self, id_):
         where = [{"Name": "association.route-table-association-id", "Values": [id_]}]
         raw = self._one("describe_route_tables", "RouteTables", Filters=where)
@@ -259,6 +272,7 @@ class Rule(Kind):
             "securityGroupId": raw["GroupId"],
             "ipProtocol": raw["IpProtocol"],
             "cidrIpv4": raw.get("CidrIpv4"),
+            **({"fromPort": raw["FromPort"], "toPort": raw["ToPort"]} if raw["IpProtocol"] != "-1" else {}),
             "referencedSecurityGroupId": (raw.get("ReferencedGroupInfo") or {}).get("GroupId"),
             "tags": {tag["Key"]: tag["Value"] for tag in tags},
         }

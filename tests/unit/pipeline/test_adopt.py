@@ -1,0 +1,129 @@
+"""`adopt` on fakes: what is read back from the disks of hosts, what is refused, and that a later `up` has nothing to do."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import pytest
+
+from provisioner.adopting import AdoptArgs, AdoptPlan, AdoptReport, adopt
+from provisioner.errors import InterruptedRunError, PreconditionError, UsageError
+from provisioner.events import Warned
+from provisioner.model.adoption import Login
+from provisioner.model.ids import ClusterId, ClusterName, HostName
+from provisioner.model.kept import parse_kept
+from provisioner.model.request import Clusterfile
+from provisioner.model.secret import Secret
+from tests.fakes.driver import FakeDriver
+
+from .conftest import UP, Stage, changed
+
+ARGS = AdoptArgs(ClusterName("app"), "local")
+
+
+@dataclass
+class Disks(FakeDriver):
+    """A provider whose hosts' disks lie here. `admitted` lists the cids whose hosts were given a login key."""
+
+    stage: Any = None
+    admitted: list[str] = field(default_factory=list)
+
+    def kept(self, cid: ClusterId) -> Mapping[HostName, bytes]:
+        found = {}
+        for _, name in (key for key in self.machines if key[0] == cid):
+            file = self.stage.host(name).at(f"/var/lib/sealer-cloud/{cid}/cluster.json")
+            found[HostName(name)] = file.read_bytes() if file.exists() else b""
+        return found
+
+    def admit(self, cid: ClusterId) -> Login:
+        self.admitted.append(cid)
+        return Login(Secret("new private half"), "ssh-ed25519 AAAAnew")
+
+
+async def lose(stage: Stage) -> Disks:
+    """A cluster that stands, and no state of it."""
+    await stage.stand()
+    stage.engine.stacks.clear()
+    disks = Disks(stage.engine.machines, stage=stage)
+    stage.driver = disks
+    stage.seen.clear()
+    return disks
+
+
+async def take(stage: Stage, args: AdoptArgs = ARGS, *, yes: bool = True) -> tuple[AdoptReport, list[AdoptPlan]]:
+    asked: list[AdoptPlan] = []
+
+    def confirm(plan: AdoptPlan) -> bool:
+        asked.append(plan)
+        return yes
+
+    return await adopt(stage.world, args, Clusterfile(), confirm), asked
+
+
+async def test_what_was_lost_is_taken_over_and_up_has_nothing_to_do(stage: Stage) -> None:
+    disks = await lose(stage)
+    machines = dict(stage.engine.machines)
+    with pytest.raises(UsageError, match="its state is not here") as strange:
+        await stage.up()
+    assert "sealer-cloud adopt app --provider local" in strange.value.hint
+    report, asked = await take(stage)
+    assert [h.name for h in report.hosts] == ["m1", "m2", "n1"]
+    assert (asked[0].cid, asked[0].hosts, asked[0].references) == (report.cid, ("m1", "m2", "n1"), ())
+    assert disks.admitted == [report.cid]
+    assert stage.engine.machines == machines
+    again = await stage.up(changed(UP, image=None, name="app", masters=None, nodes=None, env=()))
+    assert (again.changed, again.apply.steps, again.apply.outputs) == (False, (), {"who": "app"})
+    with pytest.raises(UsageError, match="is not lost"):
+        await take(stage)
+
+
+async def test_a_no_changes_nothing_and_nothing_found_is_no_error(stage: Stage) -> None:
+    disks = await lose(stage)
+    with pytest.raises(InterruptedRunError):
+        await take(stage, yes=False)
+    assert (disks.admitted, stage.engine.stacks) == ([], {})
+    report, asked = await take(stage, replace(ARGS, name=ClusterName("other")))
+    assert (report.cid, report.hosts, asked) == (None, (), [])
+    with pytest.raises(UsageError, match=r"there is app-"):
+        await take(stage, replace(ARGS, cid="app-aaaaaa"))
+
+
+async def test_hosts_that_are_gone_or_keep_nothing_are_refused_by_name(stage: Stage) -> None:
+    disks = await lose(stage)
+    cid = next(iter(disks.machines))[0]
+    host = disks.machines.pop((cid, "n1"))
+    with pytest.raises(UsageError, match="n1 of app cannot be found"):
+        await take(stage)
+    disks.machines[cid, "n1"] = host
+    m1, m2 = (stage.host(n).at(f"/var/lib/sealer-cloud/{cid}/cluster.json") for n in ("m1", "m2"))
+    m1.write_bytes(b"{")
+    await take(stage)
+    stage.engine.stacks.clear()
+    m2.unlink()
+    with pytest.raises(PreconditionError, match="m1 keeps is no record"):
+        await take(stage)
+    m1.unlink()
+    with pytest.raises(UsageError, match="keeps what was accepted") as caught:
+        await take(stage)
+    assert "down app --provider local" in caught.value.hint
+
+
+async def test_masters_that_an_older_version_set_up_get_their_record_from_a_run_without_work(stage: Stage) -> None:
+    await stage.stand()
+    cid = next(iter(stage.engine.machines))[0]
+    files = {n: stage.host(n).at(f"/var/lib/sealer-cloud/{cid}/cluster.json") for n in ("m1", "m2", "n1")}
+    assert {n: f.exists() for n, f in files.items()} == {"m1": True, "m2": True, "n1": False}
+    before = files["m1"].read_bytes()
+    files["m1"].unlink()
+    assert (await stage.up()).changed is False
+    assert files["m1"].read_bytes() == before
+    assert not [e for e in stage.seen if isinstance(e, Warned)]
+
+
+def test_a_record_is_of_its_own_cluster_or_none() -> None:
+    with pytest.raises(PreconditionError, match="no record"):
+        parse_kept(b"[]", ClusterId("app-aaaaaa"), "m1")
+    with pytest.raises(PreconditionError, match="newer"):
+        parse_kept(b'{"v": 9, "cid": "app-aaaaaa", "hmac": "", "request": {}}', ClusterId("app-aaaaaa"), "m1")
