@@ -344,5 +344,5 @@ def to_report(
     """The last value of `down`."""
     plan = target.plan
     seconds = world.clock.monotonic() - begun
-    kept = () if plan.delete_data else plan.data
+    kept = tuple(k for k in plan.data if k.linked or not plan.delete_data)
     return DownReport(plan.cluster, plan.cid, plan.provider, removed, left, (), seconds, kept)

@@ -122,8 +122,12 @@ async def _open(world: World, inventory: Inventory) -> HostSet:
 
 def _data(found: Found, context: RunContext) -> tuple[KeptData, ...]:
     """A host that does not say is listed with an unknown size: its data may be there."""
-    sizes = {name: None if isinstance(it, SealerError) else it.data for name, it in found.items()}
-    return tuple(KeptData(name, context.paths.data, size) for name, size in sizes.items() if size != 0)
+    kept: list[KeptData] = []
+    for name, it in found.items():
+        size, link = (None, "") if isinstance(it, SealerError) else (it.data, it.link)
+        if size != 0:
+            kept.append(KeptData(name, link or context.paths.data, size, linked=bool(link)))
+    return tuple(kept)
 
 
 def _line(name: HostName, error: SealerError) -> str:

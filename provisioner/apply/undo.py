@@ -26,7 +26,8 @@ ERASE_SECONDS = 600.0
 class Remains:
     """What is left of the cluster on one host. `ours` False: nothing of it, whatever lies there is somebody else's.
 
-    `clean` and `starts`: the laid image has clean.sh, start.sh. `data`: bytes, 0 for none, None where nobody could tell.
+    `clean` and `starts`: the laid image has clean.sh, start.sh. `data`: bytes, 0 for none, None where nobody could tell;
+    `link`: where the data is a link, the folder behind it, which nothing of ours ever removes.
     """
 
     ours: bool
@@ -34,6 +35,7 @@ class Remains:
     starts: bool
     data: int | None
     runs: tuple[OpenRun, ...]
+    link: str = ""
 
 
 async def look_remains(performer: Performer, host: HostName) -> Remains:
@@ -50,7 +52,7 @@ def _to_remains(text: Mapping[str, str]) -> Remains:
     size = text["data"]
     data = None if size == "unknown" else int(size or 0) * 1024
     runs = tuple(parse_open_run(line) for line in text["open_runs"].splitlines())
-    return Remains(text["ours"] == "yes", text["clean"] == "yes", text["starts"] == "yes", data, runs)
+    return Remains(text["ours"] == "yes", text["clean"] == "yes", text["starts"] == "yes", data, runs, text["link"])
 
 
 async def undo_host(performer: Performer, host: HostName, env: EnvItems, *, delete_data: bool) -> Remains:

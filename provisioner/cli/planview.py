@@ -97,9 +97,10 @@ def down_lines(plan: DownPlan) -> Lines:
 def _staying_lines(plan: DownPlan, hosts: str) -> Lines:
     """Machines that are not ours stay; only what the cluster made on them goes, and its data by leave."""
     lines: list[Line] = [(("Undoes    ", "bold"), (f"what it made on {hosts}; the machines stay", "red"))]
-    verb, style = ("Deletes", "red") if plan.delete_data else ("Keeps", "")
     for kept in plan.data:
+        verb, style = ("Deletes", "red") if plan.delete_data and not kept.linked else ("Keeps", "")
         known = size(kept.size) if kept.size is not None else "size unknown"
+        known += ", which the data is a link to" if kept.linked else ""
         lines.append(((f"{verb:<{LABEL}}", "bold"), (f"{escape(kept.path)} on {escape(kept.host)}, {known}", style)))
     if plan.data and not plan.delete_data:
         lines.append(_labelled("Note", "--delete-data deletes the data too"))

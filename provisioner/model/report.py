@@ -49,11 +49,15 @@ class UpReport:
 
 @dataclass(frozen=True, slots=True)
 class KeptData:
-    """A data folder on a machine that stays: the host's name, the folder there, its size in bytes (None: unknown)."""
+    """A data folder on a machine that stays: the host's name, the folder there, its size in bytes (None: unknown).
+
+    `linked`: the cluster's data is a link to it; such a folder stays though the data is deleted.
+    """
 
     host: HostName
     path: str
     size: int | None
+    linked: bool = False
 
 
 @dataclass(frozen=True, slots=True)

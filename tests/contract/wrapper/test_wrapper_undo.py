@@ -137,3 +137,30 @@ async def test_what_others_mounted_in_ours_is_never_removed(rig: Rig, tmp_path: 
     finally:
         mount(str(point), tool="umount")
     assert (await rig.call("erase", "yes")).ok
+
+
+async def test_data_that_is_a_link_is_measured_behind_it_and_goes_as_a_link_alone(rig: Rig) -> None:
+    await rig.lay(FILES)
+    disk = rig.host.at("/mnt")
+    disk.mkdir()
+    (disk / "big").write_bytes(b"x" * 300_000)
+    rig.host.at(PATHS.data).rmdir()
+    rig.host.at(PATHS.data).symlink_to(disk)
+    (disk / "out").symlink_to(rig.folder)  # nor is a link in the data followed
+    said = await remains(rig)
+    assert 290 <= int(said["data"]) <= 400
+    assert said["link"] == str(disk).encode()
+    assert (await rig.call("erase", "yes")).ok
+    assert not rig.host.at(PATHS.base).exists()
+    assert sorted(p.name for p in disk.iterdir()) == ["big", "out"]
+    assert (rig.folder / "archive").exists()
+
+
+async def test_a_link_that_leads_nowhere_is_no_data_and_goes_too(rig: Rig) -> None:
+    await rig.lay(FILES)
+    rig.host.at(PATHS.data).rmdir()
+    rig.host.at(PATHS.data).symlink_to("/nosuch")
+    said = await remains(rig)
+    assert (said["data"], said["link"]) == (b"", b"")
+    assert (await rig.call("erase", "yes")).ok
+    assert not rig.host.at(PATHS.base).exists()

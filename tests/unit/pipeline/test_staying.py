@@ -95,6 +95,19 @@ async def test_data_goes_where_that_is_said(stage: Staying) -> None:
     assert stage.plans[0].delete_data
 
 
+async def test_data_behind_a_link_stays_though_data_is_deleted(stage: Staying, tmp_path: Path) -> None:
+    await stage.stand()
+    disk = tmp_path / "disk"
+    data = stage.host("m1").at("/var/lib/sealer/data/app/data")
+    data.rename(disk)
+    data.symlink_to(disk)
+    report = await stage.leave(delete_data=True)
+    assert [(k.host, k.path, k.linked) for k in report.kept] == [("m1", str(disk), True)]
+    assert {(k.host, k.linked) for k in stage.plans[0].data} == {("m1", True), ("m2", False), ("n1", False)}
+    assert sorted(p.name for p in disk.iterdir()) == ["clean", "init", "start"]
+    assert stage.files("m1") == []
+
+
 async def test_a_host_that_does_not_answer_keeps_the_state_and_the_same_command_goes_on(stage: Staying) -> None:
     await stage.stand()
     stage.host("m2").refuse = True
