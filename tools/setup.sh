@@ -45,6 +45,9 @@ if [ ! -x .venv/bin/sealer-cloud ] || [ "$(cat "$stamp" 2>/dev/null)" != "$wante
   printf '%s\n' "$wanted" >"$stamp"
 fi
 
+# Many containers forbid Python to write byte code as it goes: every command would compile what it imports anew.
+.venv/bin/python -m compileall -q provisioner drivers stacks sdk
+
 # --- sshd for local hosts, and the engine -----------------------------------------------------------------------------
 .venv/bin/python -c "from drivers.local.defaults import default_paths; from drivers.local.sshd import unpack_sshd; unpack_sshd(default_paths().sshd)"
 .venv/bin/sealer-cloud engine install
