@@ -19,7 +19,7 @@ def make_cluster(simulator: Simulator, cid: str, *hosts: str, region: str = "cn-
     words = {"RegionId": region, **tag_words(**own)}
     zone = simulator.account.catalogue.zones[region][0]
     vpc = good(simulator, "vpc", "CreateVpc", CidrBlock="10.8.0.0/16", **words)["VpcId"]
-    place = {"VpcId": vpc, "ZoneId": zone, "CidrBlock": "10.8.0.0/24"}
+    place = {"VpcId": vpc, "ZoneId": zone, "CidrBlock": "10.8.0.0/24", "VSwitchName": f"{cid}-{zone}"}
     switch = good(simulator, "vpc", "CreateVSwitch", RegionId=region, **place)["VSwitchId"]
     group = good(simulator, "ecs", "CreateSecurityGroup", VpcId=vpc, **words)["SecurityGroupId"]
     made = []
