@@ -41,6 +41,7 @@ from provisioner.model.request import Clusterfile, UpArgs, UpRequest
 from provisioner.model.secret import Secret, Value
 from provisioner.model.settle import Folders, settle_logins
 from provisioner.placing import demand_price, marks_of, place
+from provisioner.replacing import demand_other_machines, is_another, is_standing
 from provisioner.settings import resolve_values, with_absolute_files
 from provisioner.together import together
 from provisioner.transport.hostset import HostSet, open_hosts
@@ -180,29 +181,12 @@ def choose_cid(world: World, wish: Wish, driver: Driver) -> ClusterId:
     return new_cid(name, world.random)
 
 
-def is_standing(wish: Wish) -> bool:
-    """True for a cluster that has its cid and keeps it."""
-    return wish.stored is not None and wish.stored.cid is not None and not is_another(wish)
-
-
-def is_another(wish: Wish) -> bool:
-    """True where --replace gave the name to another image repository, provider or data root: its machines are new ones."""
-    before = wish.stored.accepted if wish.stored else None
-    if before is None or not wish.request.replace:
-        return False
-    after = wish.accepted
-    return (before.image.repository, before.provider, before.data_root) != (
-        after.image.repository,
-        after.provider,
-        after.data_root,
-    )
-
-
 async def make_draft(world: World, wish: Wish, choice: UpChoice, *, acting: bool) -> Draft:
     """Preview stage 1 while the existing hosts are read; plan stage 2 with what is known; hash both.
 
     `acting` (with the run lock held): what an earlier run left running on the hosts is waited for and recorded first.
     """
+    demand_other_machines(wish)
     driver = world.driver(wish.accepted.provider, wish.accepted.endpoints)
     wish, chosen = await _placed(world, wish, driver, choice.max_price)
     spec = driver.parse_spec(wish.accepted)

@@ -13,7 +13,7 @@ from provisioner import operator, stage2
 from provisioner.apply.inputs import PlanInputs
 from provisioner.apply.outputs import merge_outputs, show_outputs
 from provisioner.apply.plan import phases_of, plan_apply
-from provisioner.draft import Draft, Wish, deleted_hosts, env_source, is_another, is_standing, reading_for
+from provisioner.draft import Draft, Wish, deleted_hosts, env_source, reading_for
 from provisioner.errors import (
     DeadlineError,
     HostError,
@@ -32,6 +32,7 @@ from provisioner.model.ids import ClusterName, new_run_id
 from provisioner.model.plan import ApplyPlan, Plan
 from provisioner.model.planhash import steps_differ
 from provisioner.model.report import ApplyReport, LockInfo, UpReport
+from provisioner.replacing import is_another, is_standing
 from provisioner.transport.hostset import HostSet, open_hosts
 from provisioner.world import Confirm, UpChoice, World
 

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Collection, Mapping
 from dataclasses import replace
 
-from provisioner.draft import Draft, check_machine, is_standing
+from provisioner.draft import Draft, check_machine
 from provisioner.errors import CapacityError
 from provisioner.events import Warned
 from provisioner.model.driver import Choice, Driver, Refused
@@ -15,6 +15,7 @@ from provisioner.model.failover import moved_lines, over_price, price_of, refusa
 from provisioner.model.hosts import StackOutputs
 from provisioner.model.plan import is_machine
 from provisioner.placing import in_order, known_offers, with_placement
+from provisioner.replacing import is_standing
 from provisioner.world import World
 from stacks.program import build_program
 

@@ -10,7 +10,7 @@ from provisioner import stage2
 from provisioner.access import env_source
 from provisioner.apply.context import RunContext
 from provisioner.apply.undo import Remains
-from provisioner.draft import Draft, is_another
+from provisioner.draft import Draft
 from provisioner.draft import env_source as env_of_wish
 from provisioner.errors import HostError, SealerError
 from provisioner.events import Phase, PhaseDone, PhaseStarted, Warned
@@ -21,6 +21,7 @@ from provisioner.model.plan import is_machine
 from provisioner.model.report import KeptData
 from provisioner.model.secret import Secret
 from provisioner.removal import Target, leaving_context
+from provisioner.replacing import is_another
 from provisioner.transport.hostset import HostSet, open_hosts
 from provisioner.world import World
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from provisioner import pipeline
-from provisioner.errors import PreconditionError, StepError
+from provisioner.errors import PreconditionError, StepError, UsageError
 from provisioner.events import Warned
 from provisioner.model.engine import Previewed
 from provisioner.model.ids import ClusterName
@@ -201,3 +201,21 @@ async def test_a_host_that_leaves_as_the_name_goes_to_another_image_is_undone_as
     await stage.up(changed(UP, image="other:v1", nodes="0", replace=True, name="app"), FEWER)
     assert stage.data("n1", "clean") == ["n1 leave"]
     assert not [f for f in stage.files("n1") if "/app/data/" not in f]
+
+
+async def test_a_machine_that_stays_is_not_given_to_another_cluster_of_the_name(
+    stage: Staying, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("provisioner.replacing.STAYING", frozenset({"local"}))
+    await stage.stand()
+    stage.images.add("other:v1", FILES, env={"COLOUR": "none"})
+    before = {name: stage.files(name) for name in ("m1", "m2", "n1")}
+    stage.connects.clear()
+    words = changed(UP, image="other:v1", nodes="0", replace=True, name="app")
+    for attempt in (stage.plan(words), stage.up(words, FEWER)):
+        with pytest.raises(UsageError, match="m1, m2 would stay: they hold app as it is") as told:
+            await attempt
+    assert told.value.exit_code == 3
+    assert "`sealer-cloud down app`" in told.value.hint
+    assert (stage.connects, stage.engine.mutations[3:]) == ([], []), "nobody was even asked"
+    assert {name: stage.files(name) for name in before} == before
