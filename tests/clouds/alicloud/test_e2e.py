@@ -19,7 +19,10 @@ pytestmark = [pytest.mark.clouds, pytest.mark.hosts, pytest.mark.engine]
 QUIET_CALLS = 8
 """What a run that changes nothing may ask of the cloud beyond what each machine costs."""
 CALLS_PER_MACHINE = 10
+LET_IN_CALLS = 1
+"""More where SSH is the operator's alone: the read of the group that lets him in."""
 PATIENCE = 300.0
+OPERATOR = "SEALER_CLOUD_OPERATOR_CIDR"
 
 
 @pytest.fixture(scope="module")
@@ -45,23 +48,30 @@ def test_up_again_and_down(user: Product, alicloud_hosts: Simulator) -> None:
     account = alicloud_hosts.account
     policy = user.ok("doctor", "--permissions", "alicloud").json
     account.allowed = frozenset(action for part in policy["Statement"] for action in part["Action"])
+    user.extra[OPERATOR] = "203.0.113.7/32"
     first = user.ok(*up_words("web", 3), timeout=PATIENCE)
     assert "colour = red" in first.out
     assert cloud(alicloud_hosts) == {"vpc": 1, "vswitch": 1, "group": 1, "instance": 3}
     assert account.mutations().count("RunInstances") == 3
+    start = len(account.log)
+    user.extra[OPERATOR] = "198.51.100.9/32"  # the operator comes from elsewhere now
     assert [h["state"] for h in user.ok("status", "web", "-o", "json").json["hosts"]] == ["healthy"] * 3
+    assert account.counts(start) == {"DescribeSecurityGroupAttribute": 1, "AuthorizeSecurityGroup": 1}
     tags = {frozenset(t.tags) for t in account.store.all("instance")}
     assert all("sealer-cloud:cid" in keys for keys in tags), tags
 
     start = len(account.log)
     user.ok(*up_words("web", 3), timeout=PATIENCE)
     assert account.mutations(start) == []
-    assert account.counts(start).total() <= QUIET_CALLS + 3 * CALLS_PER_MACHINE, account.counts(start)
+    bound = QUIET_CALLS + LET_IN_CALLS + 3 * CALLS_PER_MACHINE
+    assert account.counts(start).total() <= bound, account.counts(start)
 
     secrets_in_clear(user, alicloud_hosts)
     start = len(account.log)
-    user.ok("plan", "app:v1", "-n", "web", "--provider", "alicloud", "--masters", "2", timeout=PATIENCE)
+    user.extra[OPERATOR] = "192.0.2.33/32"
+    looked = user.ok("plan", "app:v1", "-n", "web", "--provider", "alicloud", "--masters", "2", timeout=PATIENCE)
     assert account.mutations(start) == []
+    assert "192.0.2.33/32 now and is not let in" in looked.err
 
     user.ok(*down_words("web"), timeout=PATIENCE)
     assert account.store.counts() == {}
