@@ -17,8 +17,8 @@ from provisioner.errors import InterruptedRunError, PreconditionError, UsageErro
 from provisioner.events import Phase, PhaseDone, PhaseStarted, Warned
 from provisioner.infra.outputs import keys_to_json
 from provisioner.model.accepted import Accepted
+from provisioner.model.adoption import ByTags
 from provisioner.model.driver import Driver, Marks
-from provisioner.model.grammar import BOUGHT
 from provisioner.model.hosts import ClusterKeys, Inventory, InventoryHost, StackOutputs
 from provisioner.model.ids import ClusterId, ClusterName, new_run_id
 from provisioner.model.refs import parse_ref
@@ -68,10 +68,10 @@ async def adopt(world: World, args: AdoptArgs, files: Clusterfile, confirm: Conf
     begun = world.clock.monotonic()
     provider = parse_provider(args.provider)
     async with hops.holding(world, args.name, "adopt", 0.0):
-        half = _demand_lost(world, args.name, provider)
-        await hops.repair(world, args.name)
         endpoints = files.infra.endpoints if files.infra else {}
         driver = await asyncio.to_thread(world.driver, provider, endpoints)
+        half = _demand_lost(world, args.name, driver)
+        await hops.repair(world, args.name)
         way = way_of(world, driver, args, files, half)
         cid = _one_of(args, provider, await way.cids())
         if cid is None:
@@ -85,7 +85,7 @@ async def adopt(world: World, args: AdoptArgs, files: Clusterfile, confirm: Conf
         return _report(taken.accepted, outputs, provider, world.clock.monotonic() - begun)
 
 
-def _demand_lost(world: World, name: ClusterName, provider: str) -> Inventory | None:
+def _demand_lost(world: World, name: ClusterName, driver: Driver) -> Inventory | None:
     """A state that knows its cluster is no lost one. One that was only begun knows nothing: it is taken up.
 
     Where a cloud's cluster was adopted in part, what is known of it: an `up` would buy the rest. Raises UsageError (3).
@@ -95,7 +95,7 @@ def _demand_lost(world: World, name: ClusterName, provider: str) -> Inventory | 
         return None
     known = {host.name for host in stored.inventory.hosts} if stored.inventory else set()
     cut = any(host.name not in known for host in stored.accepted.wanted)
-    if cut and stored.accepted.provider == provider in BOUGHT:
+    if cut and isinstance(driver, ByTags) and stored.accepted.provider == driver.name:
         return stored.inventory or Inventory(name, stored.cid, ())
     raise UsageError(
         f"the state of {name} is not lost: this state folder knows it as {stored.cid}",

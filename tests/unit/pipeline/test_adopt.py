@@ -4,19 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from provisioner.adopting import AdoptArgs, AdoptPlan, AdoptReport, adopt
-from provisioner.errors import InterruptedRunError, PreconditionError, UsageError
+from provisioner.errors import AccessError, InterruptedRunError, PreconditionError, ProviderError, UsageError
 from provisioner.events import Warned
-from provisioner.model.adoption import Login
+from provisioner.model.accepted import Accepted
+from provisioner.model.adoption import Bought, Login, Standing
 from provisioner.model.ids import ClusterId, ClusterName, HostName
 from provisioner.model.kept import parse_kept
 from provisioner.model.request import Clusterfile
 from provisioner.model.secret import Secret
-from tests.fakes.driver import FakeDriver
+from provisioner.plugin.keys import make_pair
+from tests.fakes.driver import FakeCloud, FakeDriver
 
 from .conftest import UP, Stage, changed
 
@@ -40,6 +43,19 @@ class Disks(FakeDriver):
     def admit(self, cid: ClusterId) -> Login:
         self.admitted.append(cid)
         return Login(Secret("new private half"), "ssh-ed25519 AAAAnew")
+
+
+@dataclass
+class Tagged(FakeCloud):
+    """A cloud that finds its machines by tag; nothing else is there to import."""
+
+    def standing(self, cid: ClusterId, region: str | None) -> Standing:
+        mine = {name: machine for (of, name), machine in self.machines.items() if of == cid}
+        bought = [Bought(HostName(n), m.machine_id, m.address, None) for n, m in sorted(mine.items())]
+        return Standing(region or "r1", tuple(bought), {}, "2026-11-24T20:00:00Z")
+
+    def imports(self, accepted: Accepted, standing: Standing) -> Mapping[str, str]:
+        return {machine.host: machine.id for machine in standing.machines}
 
 
 async def lose(stage: Stage) -> Disks:
@@ -108,6 +124,40 @@ async def test_hosts_that_are_gone_or_keep_nothing_are_refused_by_name(stage: St
     with pytest.raises(UsageError, match="keeps what was accepted") as caught:
         await take(stage)
     assert "down app --provider local" in caught.value.hint
+
+
+async def test_what_a_cloud_sold_is_imported_and_a_cut_adopt_goes_on_with_the_same_words(
+    stage: Stage, tmp_path: Path
+) -> None:
+    stage.sell()
+    await stage.stand()
+    stage.driver = Tagged(stage.engine.machines)
+    stage.engine.stacks.clear()
+    machines, done = dict(stage.engine.machines), len(stage.engine.mutations)
+    with pytest.raises(AccessError, match=r"--identity FILE .* and --host-key") as caught:
+        await take(stage)
+    assert "down app --provider local" in caught.value.hint
+    key = tmp_path / "login"
+    key.write_text(make_pair().private)
+    args = replace(ARGS, identity=key, host_keys=(f"SHA256:{'A' * 43}",))
+
+    def die(name: str) -> None:
+        if name == "up/after/m1":
+            raise ProviderError("killed")
+
+    stage.engine._at = die
+    with pytest.raises(ProviderError):
+        await take(stage, args)
+    assert [e.hint for e in stage.seen if isinstance(e, Warned)][-1].startswith("run the same `adopt` again")
+    stage.engine._at = lambda _name: None
+    report, _ = await take(stage, args)
+    assert [h.name for h in report.hosts] == ["m1", "m2", "n1"]
+    assert stage.engine.mutations[done:] == ["import m1", "import m2", "import n1"]
+    assert stage.engine.machines == machines
+    accepted = stage.engine.stacks["app"].accepted
+    assert accepted is not None
+    assert (accepted.expires_at, accepted.region) == ("2026-11-24T20:00:00Z", "r1"), "as its machines are tagged"
+    assert (await stage.up(changed(UP, image=None, name="app", masters=None, nodes=None, env=()))).changed is False
 
 
 async def test_masters_that_an_older_version_set_up_get_their_record_from_a_run_without_work(stage: Stage) -> None:
