@@ -44,6 +44,9 @@ class NoCloud:
         """Nothing is bought."""
         return {}
 
+    def start(self, machine_ids: tuple[str, ...]) -> None:
+        """Whatever is ours is started by the engine."""
+
     def strangers(self, region: str | None, cid: ClusterId) -> tuple[str, ...]:  # noqa: ARG002 - the seam's
         """None: nobody else is in our networks."""
         return ()

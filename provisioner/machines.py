@@ -14,7 +14,7 @@ from provisioner.model.engine import StackState
 from provisioner.model.failover import moved_lines, over_price, price_of, refusal_lines, refused_by
 from provisioner.model.hosts import StackOutputs
 from provisioner.model.plan import is_machine
-from provisioner.placing import in_order, known_offers, with_placement
+from provisioner.placing import in_order, known_offers, stopped_machines, with_placement
 from provisioner.replacing import is_standing
 from provisioner.world import World
 from stacks.program import build_program
@@ -33,6 +33,9 @@ async def raise_machines(world: World, draft: Draft, max_price: float | None) ->
     if draft.choice.placement:  # a person may have read for an hour: one signed call before the engine reads anything
         standing = is_standing(draft.wish)
         await asyncio.to_thread(check_machine, draft.driver, _spec(draft), standing=standing)
+    stopped = stopped_machines(draft.previewed.outputs, draft.plan.provider)
+    if stopped:
+        await asyncio.to_thread(draft.driver.start, tuple(stopped.values()))
     adopt = await _orphans(world, draft)
     if adopt:
         draft = await _as_bought(world, draft, frozenset(adopt))

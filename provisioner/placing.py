@@ -10,9 +10,12 @@ from dataclasses import replace
 from provisioner.errors import CapacityError
 from provisioner.model.accepted import Accepted
 from provisioner.model.driver import Choice, Driver, Marks, Offer
+from provisioner.model.engine import Previewed
 from provisioner.model.failover import over_price
+from provisioner.model.grammar import BOUGHT
+from provisioner.model.hosts import StackOutputs
 from provisioner.model.ids import ClusterId, RunId
-from provisioner.model.plan import Price
+from provisioner.model.plan import InfraPlan, Price, is_machine
 
 TAG_LIMIT = 128
 """Characters of a tag's value that every cloud takes."""
@@ -45,6 +48,22 @@ async def place(
     placed = with_placement(asked, choice)
     offers = await asyncio.to_thread(_whole_price, driver, placed, choice.offers, standing)
     return placed, replace(choice, offers=in_order(offers, accepted))
+
+
+def with_starts(seen: Previewed, provider: str) -> InfraPlan:
+    """The engine's plan, with the stopped machines of a cloud that the engine itself would leave stopped."""
+    infra, stopped = seen.plan, stopped_machines(seen.outputs, provider)
+    starts = [c for c in infra.same if is_machine(c.type) and c.name in stopped]
+    return replace(
+        infra,
+        same=tuple(c for c in infra.same if c not in starts),
+        update=(*infra.update, *(replace(c, detail="start again") for c in starts)),
+    )
+
+
+def stopped_machines(outputs: StackOutputs, provider: str) -> dict[str, str]:
+    """Hosts of a cloud that a look found stopped: name → machine's id."""
+    return {h.name: h.machine_id for h in outputs.hosts if h.running is False} if provider in BOUGHT else {}
 
 
 def _whole_price(

@@ -151,6 +151,9 @@ class AlicloudDriver:
         """By one look-up per kind of machine."""
         return standing_prices(self._api, self._region(accepted), accepted, hosts)
 
+    def start(self, machine_ids: tuple[str, ...]) -> None:
+        """The program says that they run (`status`), so the engine does it."""
+
     def strangers(self, region: str | None, cid: ClusterId) -> tuple[str, ...]:
         """Machines, interfaces and vSwitches in the cluster's own network that are not of it."""
         account = Account(self._api, region, (region,)) if region else self._account()

@@ -14,10 +14,11 @@ from drivers.aws.choose import kept, offers_of, place, with_prices
 from drivers.aws.credentials import Credentials, endings, passed_on, region_of, resolve
 from drivers.aws.diagnose import diagnose
 from drivers.aws.door import let_in
-from drivers.aws.facts import LIVE, gather, on_demand_price, spot_prices
+from drivers.aws.facts import LIVE, gather, on_demand_price
 from drivers.aws.permissions import policy
 from drivers.aws.placement import Placement, parse_placement
 from drivers.aws.spec import AwsSpec, check_request, parse_aws
+from drivers.aws.standing import standing_prices, start_machines
 from drivers.aws.sweep import REST_SECONDS, Waiting, let_go, remove
 from provisioner.errors import AccessError, PreconditionError, ProviderError, SealerError, UsageError, worst_of
 from provisioner.model import tags as words
@@ -122,19 +123,7 @@ class AwsDriver:
     def prices(self, accepted: Accepted, hosts: frozenset[str]) -> Mapping[str, tuple[float, str]]:
         """By one look-up per type, and one for all spot machines."""
         placement = parse_placement(accepted.placement)
-        placed = {name: on for name, on in placement.hosts.items() if name in hosts} if placement else {}
-        if placement is None or not placed:
-            return {}
-        _, api, _ = self._identity()
-        spot = {on.machine_type for on in placed.values() if on.spot}
-        market = spot_prices(api, placement.region, spot, self._around.now()) if spot else {}
-        types = sorted({on.machine_type for on in placed.values() if not on.spot})
-        listed = {name: on_demand_price(api, placement.region, name) for name in types}
-        found = {
-            name: market.get((on.zone, on.machine_type)) if on.spot else listed[on.machine_type]
-            for name, on in placed.items()
-        }
-        return {name: (price, "USD") for name, price in found.items() if price is not None}
+        return standing_prices(self._identity()[1], placement, hosts, self._around.now()) if placement else {}
 
     def orphans(self, cid: ClusterId, known: frozenset[str]) -> Mapping[str, str]:
         """Living machines with this cid that the state does not know."""
@@ -155,6 +144,10 @@ class AwsDriver:
             remove(api, [t for t in found if t.kind not in look.COSTLY], self._waiting, rest_seconds=-1)
             let_go(api, [t for t in there if t.kind == "route-table" and t.id in known], known)
         return machines
+
+    def start(self, machine_ids: tuple[str, ...]) -> None:
+        """An instance's program says nothing of running or not."""
+        start_machines(self._identity()[1], self._seen or self.region() or FALLBACK_REGION, machine_ids, self._waiting)
 
     def strangers(self, region: str | None, cid: ClusterId) -> tuple[str, ...]:
         """Machines, interfaces and subnets in the cluster's own network that are not of it."""

@@ -227,6 +227,9 @@ class Driver(Protocol):
         has two machines that the state does not know.
         """
 
+    def start(self, machine_ids: tuple[str, ...]) -> None:
+        """Start machines of the request at hand that stand and are stopped, where the engine does not; wait for them."""
+
     def strangers(self, region: str | None, cid: ClusterId) -> tuple[str, ...]:
         """What stands in the networks that were made for this cluster and is not of it, one line each; reads only.
 

@@ -108,12 +108,13 @@ def test_a_region_that_refuses_or_is_silent_stops_no_other(cloud, monkeypatch):
 
 
 def test_standing_machines_have_the_price_of_today(cloud, monkeypatch):
-    from drivers.aws import driver as module
+    from drivers.aws import driver, standing
     from tests.clouds.aws.requests import accepted, chosen
 
     request = chosen(cloud.driver(), accepted(cloud.image(), nodes=2))
     asked = []
-    monkeypatch.setattr(module, "on_demand_price", lambda _api, _region, kind: asked.append(kind) or 0.05)
+    for module in (driver, standing):
+        monkeypatch.setattr(module, "on_demand_price", lambda _api, _region, kind: asked.append(kind) or 0.05)
     prices = cloud.driver().prices(request, frozenset({"m1", "n1"}))
     assert prices == {"m1": (0.05, "USD"), "n1": (0.05, "USD")}
     assert asked == ["t3.medium"]
@@ -122,3 +123,16 @@ def test_standing_machines_have_the_price_of_today(cloud, monkeypatch):
     stays = cloud.driver().choose(kept, None, standing=frozenset({"m1", "n1", "n2"}))
     assert [offer.price for offer in stays.offers] == [0.05] * 3
     assert stays.placement == kept.placement
+
+
+def test_machines_that_were_stopped_by_hand_are_started_and_waited_for(cloud, monkeypatch):
+    subnet, _ = make_network(cloud)
+    machines = [make_machine(cloud, subnet, host) for host in ("m1", "n1")]
+    cloud.client().stop_instances(InstanceIds=machines)
+    stopping = iter(["IncorrectInstanceState"])  # it is still on its way down when we ask first
+    refuse(monkeypatch, lambda action, _region, _: next(stopping, "") if action == "start_instances" else "")
+    cloud.driver().start(tuple(machines))
+    assert sorted(cloud.machines("running")) == ["m1", "n1"]
+    refuse(monkeypatch, lambda action, _region, _: "OperationNotPermitted" if action == "start_instances" else "")
+    with pytest.raises(ProviderError, match=machines[0]):
+        cloud.driver().start(tuple(machines))

@@ -7,6 +7,11 @@ from dataclasses import replace
 import pytest
 
 from provisioner.errors import CapacityError
+from provisioner.model.engine import Previewed
+from provisioner.model.hosts import InventoryHost, SshTarget, StackOutputs
+from provisioner.model.ids import ClusterId, HostName
+from provisioner.model.plan import InfraPlan, ResourceChange
+from provisioner.placing import stopped_machines, with_starts
 from tests.fakes.driver import FakeCloud
 
 from .conftest import UP, YES, Stage, changed
@@ -57,3 +62,16 @@ async def test_what_was_placed_without_a_price_is_looked_up_once_something_is_bo
     cloud.stock = [("z2", "large", 0.5)]  # nobody sells, or prices, the old kind any more
     with pytest.raises(CapacityError, match="the price of m1, m2, n1 is not known"):
         await stage.up(LARGER, replace(YES, max_price=9.0))
+
+
+def test_a_machine_that_was_stopped_by_hand_is_named_in_the_plan_of_a_cloud() -> None:
+    target = SshTarget("192.0.2.1", 22, "root")
+    n1 = InventoryHost(HostName("n1"), (), "192.0.2.1", target, (), "i-1", running=False)
+    outputs = StackOutputs(ClusterId("app-abcdef"), None, (n1, replace(n1, name=HostName("m1"), running=True)))
+    machine = ResourceChange("aws:ec2/instance:Instance", "n1")
+    seen = Previewed(InfraPlan(same=(machine, replace(machine, name="m1"))), outputs)
+    plan = with_starts(seen, "aws")
+    assert plan.update == (replace(machine, detail="start again"),)
+    assert [c.name for c in plan.same] == ["m1"]
+    assert stopped_machines(outputs, "aws") == {"n1": "i-1"}
+    assert with_starts(seen, "local") == seen.plan, "whose engine starts them itself"
