@@ -34,7 +34,7 @@ from provisioner.model.images import PinnedImage
 from provisioner.model.report import HostStatus, ListRow, StatusReport
 from provisioner.model.secret import Value
 from provisioner.settings import resolve_values
-from provisioner.transport.hostkeys import is_fingerprint, known_hosts_text, needs_matched_key
+from provisioner.transport.hostkeys import known_hosts_text, needs_matched_key, needs_matched_way
 from provisioner.transport.hostset import HostSet, open_hosts
 from provisioner.transport.sshwords import SshFiles, ssh_words
 from provisioner.world import ExecResult, World
@@ -175,17 +175,30 @@ def _own_key(path: str | None, otherwise: Path) -> Path:
 def _pinned(world: World, inventory: Inventory, machine: InventoryHost, keys: ClusterKeys, folder: Path) -> Path:
     """The file of pinned keys. `ssh` knows no fingerprints: where there is only one, our own connection tells the key."""
     known, hosts = folder / "known_hosts", inventory.hosts
-    way = machine.jump
-    if way is not None and all(is_fingerprint(key) for key in way.host_keys):
-        raise UsageError(
-            f"`ssh` cannot pin {way.target.host}, the way to {machine.name}, by a fingerprint alone",
-            hint="give its public key under hostKeys, or a knownHostsFile; `sealer-cloud exec` works as it is",
-        )
-    if needs_matched_key(machine):
+    if needs_matched_key(machine) or needs_matched_way(machine):
         known = folder / f"known_hosts.{machine.name}"
-        hosts = (replace(machine, host_keys=(asyncio.run(_shown_key(world, machine, keys)),)),)
+        hosts = (asyncio.run(_with_shown_keys(world, machine, keys)),)
     _write_if_new(known, known_hosts_text(hosts))
     return known
+
+
+async def _with_shown_keys(world: World, machine: InventoryHost, keys: ClusterKeys) -> InventoryHost:
+    """The machine, pinned by the keys behind its fingerprints: shown to a connection of ours, and checked by it."""
+    way = machine.jump
+    if way is not None and needs_matched_way(machine):
+        bastion = replace(
+            machine,
+            name=HostName(f"{machine.name}: the host on the way to it"),
+            ssh=way.target,
+            host_keys=way.host_keys,
+            identity=way.identity or machine.identity,
+            jump=None,
+            sudo=False,  # nobody is to become root there
+        )
+        machine = replace(machine, jump=replace(way, host_keys=(await _shown_key(world, bastion, keys),)))
+    if needs_matched_key(machine):
+        machine = replace(machine, host_keys=(await _shown_key(world, machine, keys),))
+    return machine
 
 
 async def _shown_key(world: World, machine: InventoryHost, keys: ClusterKeys) -> str:

@@ -87,7 +87,12 @@ def pins_of_jump(jump: Jump, host: str) -> tuple[str, ...]:
 
 def needs_matched_key(host: InventoryHost) -> bool:
     """True where only a connection of our own can say which key stands behind a fingerprint of this machine."""
-    return not any(not is_fingerprint(key) for key in host.host_keys)
+    return all(is_fingerprint(key) for key in host.host_keys)
+
+
+def needs_matched_way(host: InventoryHost) -> bool:
+    """True where that is so of the host on the way to it."""
+    return host.jump is not None and all(is_fingerprint(key) for key in host.jump.host_keys)
 
 
 def _pins(target: SshTarget, keys: tuple[str, ...], what: str, host: str) -> tuple[str, ...]:

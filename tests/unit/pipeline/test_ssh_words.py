@@ -11,9 +11,11 @@ from pathlib import Path
 import pytest
 
 from provisioner import pipeline
-from provisioner.errors import UsageError
-from provisioner.model.hosts import Jump, SshTarget
+from provisioner.errors import HostKeyError
+from provisioner.model.hosts import ClusterKeys, InventoryHost, Jump, SshTarget
 from provisioner.model.ids import ClusterName
+from provisioner.transport.connection import Connection
+from tests.fakes.connection import end_processes
 
 from .conftest import Stage
 
@@ -28,8 +30,7 @@ def test_ssh_finds_key_and_pinned_hosts_below_a_folder_of_any_name(
         asyncio.run(stage.up())
         argv = pipeline.ssh_argv(stage.world, ClusterName("app"), "m1")
     finally:
-        for host in stage.hosts.values():
-            host.end_processes()
+        end_processes(stage.hosts.values())
     done = subprocess.run([*argv[:1], "-G", *argv[1:]], capture_output=True, text=True, timeout=30, check=True)
     told = dict(line.split(" ", 1) for line in done.stdout.splitlines() if " " in line)
     folder = stage.world.settings.state_dir / "clusters" / "app" / "ssh"
@@ -65,23 +66,54 @@ def test_a_fingerprint_becomes_the_key_that_our_own_connection_saw(
         asyncio.run(stage.up())
         words = told(stage, monkeypatch, host_keys=(PRINT,), identity=str(tmp_path / "mine"))
     finally:
-        for host in stage.hosts.values():
-            host.end_processes()
+        end_processes(stage.hosts.values())
     known = stage.world.settings.state_dir / "clusters" / "app" / "ssh" / "known_hosts.m1"
     assert f'UserKnownHostsFile="{known}"' in words
     assert known.read_text().split()[1:] == KEY.split()
     assert f'IdentityFile="{tmp_path / "mine"}"' in words
 
 
-def test_a_way_that_ssh_cannot_pin_is_refused_by_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_way_that_is_pinned_by_a_fingerprint_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     stage = Stage(tmp_path)
+    asked: list[tuple[str, tuple[str, ...], str | None, bool]] = []
+    connect = stage.connect
+
+    async def seen(host: InventoryHost, keys: ClusterKeys) -> Connection:
+        asked.append((host.ssh.host, host.host_keys, host.identity, host.jump is not None))
+        return await connect(host, keys)
+
     try:
         asyncio.run(stage.up())
-        with pytest.raises(UsageError, match="cannot pin bastion, the way to m1, by a fingerprint") as caught:
-            told(stage, monkeypatch, host_keys=(KEY,), jump=Jump(SshTarget("bastion"), (PRINT,)))
-        assert caught.value.hint
-        words = told(stage, monkeypatch, host_keys=(KEY,), jump=Jump(SshTarget("bastion"), (PRINT, KEY)))
+        stage.connect = seen  # type: ignore[method-assign]
+        bastion = Jump(SshTarget("bastion", 2222), (PRINT,))
+        words = told(stage, monkeypatch, host_keys=(KEY,), jump=bastion, identity="/mine")
+        pinned = told(stage, monkeypatch, host_keys=(KEY,), jump=Jump(SshTarget("bastion"), (PRINT, KEY)))
     finally:
-        for host in stage.hosts.values():
-            host.end_processes()
-    assert "bastion" in next(word for word in words if word.startswith("ProxyCommand="))
+        end_processes(stage.hosts.values())
+    assert asked == [("bastion", (PRINT,), "/mine", False)], (
+        "one look, checked against the pin; none where the key is given"
+    )
+    known = stage.world.settings.state_dir / "clusters" / "app" / "ssh" / "known_hosts.m1"
+    lines = dict(line.split(" ", 1) for line in known.read_text().splitlines())
+    assert lines["[bastion]:2222"] == KEY
+    assert f'UserKnownHostsFile="{known}"' in words
+    proxy = next(word for word in words if word.startswith("ProxyCommand="))
+    assert "known_hosts.m1" in proxy
+    assert "StrictHostKeyChecking=yes" in proxy
+    assert "bastion" in next(word for word in pinned if word.startswith("ProxyCommand="))
+
+
+def test_a_way_that_shows_another_key_is_not_gone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    stage = Stage(tmp_path)
+
+    async def another(_host: InventoryHost, _keys: ClusterKeys) -> Connection:
+        raise HostKeyError("bastion showed another key than the pinned one")
+
+    try:
+        asyncio.run(stage.up())
+        stage.connect = another  # type: ignore[method-assign]
+        with pytest.raises(HostKeyError):
+            told(stage, monkeypatch, host_keys=(KEY,), jump=Jump(SshTarget("bastion"), (PRINT,)))
+    finally:
+        end_processes(stage.hosts.values())
+    assert not (stage.world.settings.state_dir / "clusters" / "app" / "ssh" / "known_hosts.m1").exists()
