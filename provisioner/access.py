@@ -193,7 +193,6 @@ async def _with_shown_keys(world: World, machine: InventoryHost, keys: ClusterKe
             host_keys=way.host_keys,
             identity=way.identity or machine.identity,
             jump=None,
-            sudo=False,  # nobody is to become root there
         )
         machine = replace(machine, jump=replace(way, host_keys=(await _shown_key(world, bastion, keys),)))
     if needs_matched_key(machine):
