@@ -184,26 +184,11 @@ def _pinned(world: World, inventory: Inventory, machine: InventoryHost, keys: Cl
 
 async def _with_shown_keys(world: World, machine: InventoryHost, keys: ClusterKeys) -> InventoryHost:
     """The machine, pinned by the keys behind its fingerprints: shown to a connection of ours, and checked by it."""
-    way = machine.jump
-    if way is not None and needs_matched_way(machine):
-        bastion = replace(
-            machine,
-            name=HostName(f"{machine.name}: the host on the way to it"),
-            ssh=way.target,
-            host_keys=way.host_keys,
-            identity=way.identity or machine.identity,
-            jump=None,
-        )
-        machine = replace(machine, jump=replace(way, host_keys=(await _shown_key(world, bastion, keys),)))
-    if needs_matched_key(machine):
-        machine = replace(machine, host_keys=(await _shown_key(world, machine, keys),))
-    return machine
-
-
-async def _shown_key(world: World, machine: InventoryHost, keys: ClusterKeys) -> str:
     link = await world.connect(machine, keys)
     await link.close()
-    return link.host_key
+    if machine.jump is not None and needs_matched_way(machine):
+        machine = replace(machine, jump=replace(machine.jump, host_keys=(link.way_key,)))
+    return replace(machine, host_keys=(link.host_key,)) if needs_matched_key(machine) else machine
 
 
 def _write_if_new(path: Path, text: str) -> None:

@@ -37,6 +37,8 @@ class Connection(Protocol):
     name: HostName
     host_key: str
     """The key that the host showed, as `<type> <base64>`: one that a pin matched."""
+    way_key: str
+    """That of the host on the way to it, likewise; empty where there is none."""
 
     async def run(self, argv: Argv, *, stdin: bytes = b"", timeout: float, limit: int = OUTPUT_LIMIT) -> CommandResult:
         """Run a command to its end. Raises DeadlineError after `timeout` seconds, HostError when it cannot start."""

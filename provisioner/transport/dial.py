@@ -51,6 +51,22 @@ class Route:
         return f"{self.what} ({self.target.host} port {self.target.port})"
 
 
+@dataclass(frozen=True, slots=True)
+class Dialled:
+    """An open connection, what to call once it is closed, and the keys that the host and the one on the way showed."""
+
+    connection: asyncssh.SSHClientConnection
+    release: Release
+    host_key: str
+    way_key: str = ""
+
+
+def shown_key(connection: asyncssh.SSHClientConnection) -> str:
+    """The key that a connection was opened with, as `<type> <base64>`."""
+    key = connection.get_server_host_key()
+    return " ".join(key.export_public_key().decode().split()[:2]) if key else ""
+
+
 class Dialer:
     """Opens connections; hosts behind one and the same host share the connection to that one."""
 
@@ -72,18 +88,20 @@ class Dialer:
         self._tunnels = Tunnels()
         self._logins: dict[ClusterKeys, asyncssh.SSHKey] = {}
 
-    async def dial(self, host: InventoryHost, keys: ClusterKeys) -> tuple[asyncssh.SSHClientConnection, Release]:
-        """A connection, and what to call once it is closed. Raises HostError (7); AccessError (5) for a key file."""
+    async def dial(self, host: InventoryHost, keys: ClusterKeys) -> Dialled:
+        """Connect, through the host on the way where there is one. Raises HostError (7); AccessError (5) for a key file."""
         pins = pins_of(host)
         login, login_name = await self._login(host.identity, keys)
         route = Route(host.name, host.name, host.ssh, pins, login, login_name)
         if host.jump is None:
-            return await self._open(route, None), _nothing
+            connection = await self._open(route, None)
+            return Dialled(connection, _nothing, shown_key(connection))
         way = await self._way(host, host.jump, keys)
         key = (asyncio.get_running_loop(), way.target, way.pins, way.login.public_data)
         tunnel = await self._tunnels.take(key, lambda: self._open(way, None))
         try:
-            return await self._open(route, tunnel.connection), tunnel.give
+            connection = await self._open(route, tunnel.connection)
+            return Dialled(connection, tunnel.give, shown_key(connection), shown_key(tunnel.connection))
         except BaseException:
             await tunnel.give()
             raise

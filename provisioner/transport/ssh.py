@@ -17,7 +17,7 @@ from provisioner.model.hosts import ClusterKeys, InventoryHost
 from provisioner.model.ids import HostName
 from provisioner.transport.argv import quote_words, render_log
 from provisioner.transport.connection import OUTPUT_LIMIT, Argv, CommandResult, Connect, Connection
-from provisioner.transport.dial import Dialer, Release, close_quietly
+from provisioner.transport.dial import Dialer, Dialled, Release, close_quietly
 
 SLICE = 256 * 1024
 """Bytes per write of a stream: larger ones cost memory per slow host, smaller ones CPU."""
@@ -42,8 +42,8 @@ def make_connect(*, timeout: float = CONNECT_TIMEOUT, keepalive: float = KEEPALI
     dialer = Dialer(timeout, keepalive)
 
     async def connect(host: InventoryHost, keys: ClusterKeys) -> Connection:
-        connection, release = await dialer.dial(host, keys)
-        link = SshConnection(host.name, connection, release, sudo=host.sudo)
+        dialled = await dialer.dial(host, keys)
+        link = SshConnection(host.name, dialled, sudo=host.sudo)
         if host.sudo:
             await _require_sudo(link, host, timeout)
         return link
@@ -85,14 +85,12 @@ def _sudo_error(host: InventoryHost, result: CommandResult) -> HostError | None:
 class SshConnection:
     """One verified SSH connection; keeps the Connection contract. With `sudo` all of its commands run as root."""
 
-    def __init__(
-        self, name: HostName, connection: asyncssh.SSHClientConnection, release: Release, *, sudo: bool = False
-    ) -> None:
+    def __init__(self, name: HostName, dialled: Dialled, *, sudo: bool = False) -> None:
         self.name = name
-        key = connection.get_server_host_key()
-        self.host_key = " ".join(key.export_public_key().decode().split()[:2]) if key else ""
-        self._connection = connection
-        self._release: Release | None = release
+        self.host_key = dialled.host_key
+        self.way_key = dialled.way_key
+        self._connection = dialled.connection
+        self._release: Release | None = dialled.release
         self._sudo = SUDO if sudo else ()
         self._sessions = asyncio.Semaphore(SESSIONS)
 

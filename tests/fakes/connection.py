@@ -124,6 +124,7 @@ class FakeConnection:
     def __init__(self, host: FakeHost) -> None:
         self.name = host.name
         self.host_key = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIPJ0gqsBbn2pWHqG4lvXvPMpRvRWE2P3ijCHyLjhYKfY"
+        self.way_key = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIHdheXdheXdheXdheXdheXdheXdheXdheXdheXdheXdh"
         self.host = host
         self.dead = asyncio.Event()
         host.connections.append(self)

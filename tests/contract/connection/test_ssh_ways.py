@@ -142,6 +142,15 @@ async def test_the_way_may_have_a_key_of_its_own(server: FakeSshd, bastion: Fake
     jump = Jump(bastion.machine.ssh, (bastion.public,), str(other))
     link = await make_connect()(replace(server.machine, jump=jump), server.keys)
     await link.close()
+    assert (link.host_key, link.way_key) == (server.public, bastion.public)
+
+
+async def test_the_key_behind_a_fingerprint_of_the_way_is_told(server: FakeSshd, bastion: FakeSshd) -> None:
+    machine = replace(server.machine, jump=Jump(bastion.machine.ssh, (fingerprint(bastion),)))
+    link = await make_connect()(machine, server.keys)
+    await link.close()
+    assert link.way_key == bastion.public
+    assert bastion.commands == [], "nobody needs a shell there"
 
 
 @pytest.mark.parametrize(
