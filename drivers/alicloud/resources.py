@@ -150,12 +150,15 @@ class Host:
     key: pulumi_sealer.HostKey
     instance: ecs.Instance
     identity: pulumi_sealer.HostIdentity
+    jumps: bool
+    """It is reached through another one."""
 
 
 def _host(scene: Scene, machine: Machine, place: Place, through: Host | None) -> Host:
     key = pulumi_sealer.HostKey(f"{machine.name}-key", cid=scene.marks.cid, host=machine.name, opts=scene.plain([]))
     instance = _instance(scene, machine, place, _user_data(scene, machine, key))
-    return Host(machine, key, instance, _identity(scene, machine, (key, instance), place.rules, through))
+    identity = _identity(scene, machine, (key, instance), place.rules, through)
+    return Host(machine, key, instance, identity, jumps=through is not None and through.machine.public)
 
 
 def _user_data(scene: Scene, machine: Machine, key: pulumi_sealer.HostKey) -> pulumi.Output[str]:
@@ -262,7 +265,8 @@ def _exported(host: Host, sink: OutputSink) -> pulumi.Output[dict[str, Any]]:
         hostKeys=identity.host_keys,
         machineId=identity.machine_id,
         running=identity.running,
-        jump=identity.jump,
+        # What is None comes back from a preview as unknown, and the host would never be told of.
+        jump=identity.jump if host.jumps else None,
     )
     return known.apply(_export(host.machine, sink))
 

@@ -99,9 +99,9 @@ def declare(
     jump: pulumi.Output[dict[str, Any]] | None = None
     for host in spec.hosts:
         identity = _host(run, network, host, jump)
+        made.append(_output(identity, host, sink, jumps=jump is not None))
         if spec.jump and jump is None:
             jump = _jump(run, identity)
-        made.append(_output(identity, host, sink))
     return made
 
 
@@ -301,14 +301,17 @@ def _jump(run: Declaring, first: pulumi_sealer.HostIdentity) -> pulumi.Output[di
     )
 
 
-def _output(identity: pulumi_sealer.HostIdentity, host: AwsHost, sink: OutputSink) -> pulumi.Output[dict[str, Any]]:
+def _output(
+    identity: pulumi_sealer.HostIdentity, host: AwsHost, sink: OutputSink, *, jumps: bool
+) -> pulumi.Output[dict[str, Any]]:
     return pulumi.Output.all(
         address=identity.address,
         ssh=identity.ssh,
         keys=identity.host_keys,
         machine=identity.machine_id,
         running=identity.running,
-        jump=identity.jump,
+        # What is None comes back from a preview as unknown, and the host would never be told of.
+        jump=identity.jump if jumps else None,
     ).apply(_exported(host, sink))
 
 
