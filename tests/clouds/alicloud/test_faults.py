@@ -125,13 +125,16 @@ def test_lost_answers_a_stranger_at_an_old_address_and_a_lost_state(user: Teller
     twin = user.run(*WORDS)
     assert twin.rc == 3, twin
     assert account.mutations(start) == []
+    there = user.run(*down_words("web"))
+    assert there.rc == 3, there
+    assert stranger in there.out + there.err
+    assert account.mutations(start) == []
+    good(alicloud_hosts, "ecs", "DeleteInstance", InstanceId=stranger, Force="true")
     account.faults.add(Fault("DeleteInstance", **vars_of(delete_refused()), where={"InstanceId": new.id}))
     left = user.run(*down_words("web"))
     assert left.rc == 6, left
     assert new.id in left.out + left.err
-    assert stranger in left.out + left.err
     account.faults.clear()
-    good(alicloud_hosts, "ecs", "DeleteInstance", InstanceId=stranger, Force="true")
     user.ok(*down_words("web"))
     assert account.store.counts() == {}
 
