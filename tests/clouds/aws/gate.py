@@ -108,7 +108,7 @@ class Gate:
             code = code or (rule.code if rule else "")
             self.log.append(Call(**{**vars(call), "code": code or ("dropped" if rule and rule.drop else "")}))
         answer = None
-        if not code or (rule and rule.acted):
+        if (rule and rule.acted) or not (code or (rule and rule.drop)):
             answer = self._served(call, environ)
         if rule and rule.then:
             rule.then()
@@ -132,11 +132,11 @@ class Gate:
         told = []
         text = b"".join(self.app(environ, lambda status, headers, *_: told.append((status, headers))))
         status, headers = told[0]
-        if self.hidden and not call.mutates:
+        if self.hidden and call.action.startswith("Describe"):
             text = _without(text, lambda item: any(id_ in item for id_ in self.hidden))
         if call.action == "DescribeRegions":
             text = _without(text, lambda item: not any(f">{name}<" in item for name in REGIONS))
-        if token:
+        if token and status.startswith("200"):
             self._made[token] = (status, headers, text)
         return status, headers, text
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from tests.e2e.product import Product
 
-POOL = "    - {{roles: [{role}], count: {count}, instanceType: t3.medium, systemDisk: 10{more}}}\n"
+POOL = "    - {{roles: [{role}], count: {count}, instanceType: {type}, systemDisk: 10{more}}}\n"
 IMAGE = "app:v1"
 LOGIN_KEYS = ("login_key", "keys.json")
 
@@ -18,9 +18,10 @@ def make_user(cloud, home, data, cluster):
     return Product(home, {**blank, **cloud.environ, "XDG_DATA_HOME": str(data)}, cluster=cluster)
 
 
-def write_infra(user, cloud, *, masters=1, nodes=1, more="", head=""):
-    """Infra.yaml of this many machines; `more` goes into the pool of nodes, `head` before the pools."""
-    pools = POOL.format(role="master", count=masters, more="") + POOL.format(role="node", count=nodes, more=more)
+def write_infra(user, cloud, *, nodes=1, more="", head="", node="t3.medium"):
+    """Infra.yaml of a master and nodes; `more` goes into their pool, `head` before the pools."""
+    pools = POOL.format(role="master", count=1, type="t3.medium", more="")
+    pools += POOL.format(role="node", count=nodes, type=node, more=more)
     (user.home / "Infra.yaml").write_text(
         "apiVersion: sealer.io/v2\nkind: Infra\nspec:\n  provider: aws\n"
         f"  osImage: {{id: {cloud.image()}}}\n{head}  hosts:\n{pools}"

@@ -1,5 +1,7 @@
 """What the driver promises when the API misbehaves, on a simulated account: no engine, no hosts."""
 
+import contextlib
+import json
 import time
 from datetime import UTC, datetime, timedelta
 
@@ -7,7 +9,8 @@ import pytest
 from botocore.exceptions import ClientError
 
 from drivers.aws.api import BUSY_SECONDS, LONGEST_PAUSE
-from provisioner.errors import ProviderError
+from provisioner.errors import AccessError, ProviderError
+from provisioner.model.accepted import AcceptedSpot
 from provisioner.model.ids import ClusterId
 from tests.clouds.aws.cloud import KEY, SECRET, Clock
 from tests.clouds.aws.made import make_machine, make_network
@@ -116,6 +119,28 @@ def test_the_simulated_account_keeps_to_the_printed_policy(cloud):
     user.describe_security_groups(GroupIds=[group])
     assert driver.sweep(ClusterId(CID))
     assert [m["InstanceId"] for m in cloud.machines().values()] == [foreign]
+
+
+NICE_TO_KNOW = {"ec2:DescribeSpotPriceHistory", "pricing:GetProducts", "servicequotas:GetServiceQuota"}
+"""Without these a price or a quota is "not known"."""
+
+
+def test_without_any_one_read_of_the_policy_nothing_is_chosen(cloud):
+    request = accepted(cloud.image(), nodes=1)
+    master, node = request.pools
+    request = request.model_copy(
+        update={"pools": (master, node.model_copy(update={"spot": AcceptedSpot(max_price=1.0)}))}
+    )
+    policy = json.loads(cloud.driver().permissions())
+    cloud.gate.policy = json.dumps(policy)
+    cloud.driver().choose(request, None, standing=frozenset())
+    used = {call.name for call in cloud.gate.log}
+    assert used > NICE_TO_KNOW
+    for action in sorted(used):
+        less = [{**part, "Action": [a for a in part["Action"] if a != action]} for part in policy["Statement"]]
+        cloud.gate.policy = json.dumps({**policy, "Statement": less})
+        with contextlib.nullcontext() if action in NICE_TO_KNOW else pytest.raises(AccessError, match="Unauthorized"):
+            cloud.driver().choose(request, None, standing=frozenset())
 
 
 def test_what_a_cut_run_made_and_did_not_record_is_out_of_the_way(cloud):

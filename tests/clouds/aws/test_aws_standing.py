@@ -1,0 +1,127 @@
+"""A cluster that stands, and what happens to it: quota, keys, state, machines, refusals."""
+
+import shutil
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.clouds.aws.cloud import KEY, SECRET
+from tests.clouds.aws.scene import down_words, ids, living, make_user, up_words, write_infra
+
+pytestmark = [pytest.mark.clouds, pytest.mark.engine, pytest.mark.hosts, pytest.mark.timeout(900)]
+
+
+def silent_about(answer, *more):
+    """No key, no signature, no address in what it said."""
+    text = answer.out + answer.err
+    assert not [word for word in (KEY, SECRET, "Signature", "X-Amz", "http://", *more) if word in text], text
+
+
+def test_what_happens_to_a_cluster_that_stands(real_cloud, app_image, tmp_path):
+    cloud, gate = real_cloud, real_cloud.gate
+    user = make_user(cloud, tmp_path / "user", app_image, "stand")
+    write_infra(user, cloud)
+    up, down = up_words("stand"), down_words("stand")
+
+    # The quota ends after one of two: it is recorded, and the next run goes on from there.
+    full = gate.fault("RunInstances", "VcpuLimitExceeded", where=lambda c: "n1" in c.params.values())
+    answer = user.run(*up)
+    assert answer.rc == 13, answer
+    assert "VcpuLimitExceeded" in answer.err
+    first = ids(cloud)
+    assert set(first) == {"m1"}
+    gate.faults.remove(full)
+    user.ok(*up)
+    bought = ids(cloud)
+    assert bought["m1"] == first["m1"]
+    assert gate.mutations().count("RunInstances") == 2
+    assert [h["state"] for h in user.status()["hosts"]] == ["healthy"] * 2
+    start = len(gate.log)
+
+    nobody_may_touch_it(user, cloud, up, down)
+    assert gate.mutations(start) == []
+    assert ids(cloud) == bought
+
+    stranger = replaced_by_a_stranger(user, cloud, up, bought)
+    cloud.client().terminate_instances(InstanceIds=[stranger])
+
+    # A machine that may not be ended: what is left is named, and the same command goes on once it may be.
+    kept = ids(cloud)["n1"]
+    gate.fault("TerminateInstances", "OperationNotPermitted", where=lambda c: kept in str(c.params))
+    answer = user.run(*down)
+    assert answer.rc == 6, answer
+    assert kept in answer.out + answer.err
+    assert "is gone" not in answer.out
+    assert set(ids(cloud)) == {"n1"}
+    gate.faults.clear()
+    user.ok(*down)
+    assert cloud.standing() == []
+    assert living(user) == {}
+
+
+def nobody_may_touch_it(user, cloud, up, down):
+    """Wrong keys, a cloud that knows nothing any more, no answer at all, no state: refused, and nothing is changed."""
+    gate = cloud.gate
+    gate.fault("", "AuthFailure", status=401)
+    for words in (up, down):
+        answer = user.run(*words)
+        assert answer.rc == 5, answer
+        silent_about(answer)
+    gate.faults.clear()
+
+    gate.hidden.add("")  # every list is empty
+    answer = user.run(*up)
+    assert answer.rc == 6, answer
+    assert "gone" in answer.err
+    gate.hidden.clear()
+
+    gate.fault("", drop=True)
+    begun = time.monotonic()
+    answer = user.run(*up)
+    assert answer.rc == 6, answer
+    assert time.monotonic() - begun < 120
+    silent_about(answer, "127.0.0.1:")
+    gate.faults.clear()
+
+    aside = user.home / "aside"
+    shutil.move(user.state, aside)
+    answer = user.run(*up)
+    assert answer.rc == 3, answer
+    assert "stand-" in answer.err, "the cluster that stands is named"
+    shutil.rmtree(user.state, ignore_errors=True)
+    shutil.move(aside, user.state)
+
+
+def replaced_by_a_stranger(user, cloud, up, bought):
+    """n1 was removed by hand, and its address is another machine's now: a new n1 is made, the other is left alone."""
+    ec2 = cloud.client()
+    before = cloud.addresses[bought["n1"]]
+    subnet = cloud.machines()["n1"]["SubnetId"]
+    ec2.terminate_instances(InstanceIds=[bought["n1"]])
+    given = {"ImageId": cloud.image(), "InstanceType": "t3.medium", "MinCount": 1, "MaxCount": 1, "SubnetId": subnet}
+    stranger = ec2.run_instances(**given)["Instances"][0]["InstanceId"]
+    assert cloud.addresses[stranger] == before
+    user.ok(*up, "--allow-delete")
+    now = ids(cloud)
+    assert now["m1"] == bought["m1"]
+    assert now["n1"] not in (bought["n1"], stranger)
+    assert [h["state"] for h in user.status()["hosts"]] == ["healthy"] * 2
+    host = cloud.hosts.hosts[stranger]
+    disk = Path("/var/lib/sealer-cloud/local", host.cid, "hosts", host.name, "disk/real")
+    assert disk.is_dir()
+    assert not list(disk.rglob("ledger.jsonl")), "nothing was laid there"
+    return stranger
+
+
+@pytest.mark.parametrize("what", ["unknown key", "expired token", "no permission"])
+def test_credentials_are_refused_before_anything_is_made(cloud, app_image, tmp_path, what):
+    user, gate = make_user(cloud, tmp_path / "user", app_image, "web"), cloud.gate
+    write_infra(user, cloud)
+    codes = {"unknown key": ("", "InvalidClientTokenId"), "expired token": ("", "ExpiredToken")}
+    gate.fault(*codes.get(what, ("DescribeImages", "UnauthorizedOperation")), status=403)
+    answer = user.run(*up_words("web"))
+    assert answer.rc == 5, answer
+    assert gate.mutations() == []
+    assert cloud.standing() == []
+    silent_about(answer)
