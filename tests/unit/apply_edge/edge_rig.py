@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import copy
+import shutil
+import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,7 +24,7 @@ from provisioner.model.plan import ApplyPlan
 from provisioner.model.report import ApplyReport
 from provisioner.model.secret import Secret, Value
 from provisioner.transport.hostset import HostSet
-from tests.fakes.connection import FakeHost, end_processes
+from tests.fakes.connection import MARK, FakeHost, end_processes
 from tests.fakes.hosts import CID, CLUSTER, KEYS, PATHS, FakeHosts, QuickClock, context_of
 from tests.fakes.images import FakeImages
 
@@ -79,6 +82,7 @@ class Cluster:
     assume_done: frozenset[StepId] = frozenset()
     runs: int = 0
     events: list[Event] = field(default_factory=list)
+    template: Cluster | None = None
 
     def __post_init__(self) -> None:
         self.fakes = FakeHosts(self.folder / "hosts", self.names)
@@ -135,6 +139,25 @@ class Cluster:
             self.before(context)  # type: ignore[operator]
             report = await stage2.apply(plan, hosts, context)
         return Done(plan, report, list(self.events))
+
+    async def stand(self) -> None:
+        """What `up()` on a new cluster gives, for tests that begin there: a copy of `template`, where that was done once.
+
+        Its daemons are started here anew, as the scripts would have left them.
+        """
+        one = self.template
+        assert one is not None, "a cluster of its own has none"
+        if not one.runs:
+            await one.up()
+            one.close()
+        shutil.copytree(one.folder / "hosts", self.folder / "hosts", dirs_exist_ok=True, symlinks=True)
+        self.runs, self.images = one.runs, copy.deepcopy(one.images)
+        self.events[:] = one.events
+        for name, host in self.fakes.hosts.items():
+            host.history[:] = one.fakes.hosts[name].history
+            start = 'setsid sleep 600 </dev/null >/dev/null 2>&1 & echo $! >"$0"'
+            env = {"PATH": host.path, MARK: str(host.folder)}
+            subprocess.run(["sh", "-c", start, host.at(PATHS.data) / "pid"], env=env, check=True)  # noqa: ASYNC221 - ends at once
 
     def inputs(self, facts: FactMap) -> PlanInputs:
         image = self.images.resolve("app:v1")

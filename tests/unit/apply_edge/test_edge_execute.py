@@ -31,7 +31,7 @@ async def test_fresh_cluster_comes_up(cluster: Cluster) -> None:
 
 
 async def test_second_up_does_nothing_and_reads_once(cluster: Cluster) -> None:
-    await cluster.up()
+    await cluster.stand()
     cluster.forget_history()
     done = await cluster.up()
     assert not done.plan.changes
@@ -149,7 +149,7 @@ async def test_killed_wrapper_of_a_cmd_is_reported_never_repeated(cluster: Clust
 
 @pytest.mark.slow
 async def test_changed_env_runs_only_what_depends_on_it_one_host_at_a_time(cluster: Cluster) -> None:
-    await cluster.up()
+    await cluster.stand()
     cluster.forget_history()
     cluster.env = {**cluster.env, "LEVEL": "debug"}
     done = await cluster.up()
@@ -164,7 +164,7 @@ async def test_changed_env_runs_only_what_depends_on_it_one_host_at_a_time(clust
 
 @pytest.mark.slow
 async def test_rolling_stops_at_the_first_host_that_stays_ill(cluster: Cluster) -> None:
-    await cluster.up()
+    await cluster.stand()
     cluster.forget_history()
     cluster.env = {**cluster.env, "LEVEL": "debug"}
     path = cluster.fakes["m2"].at(PATHS.rootfs) / "scripts/start.sh"
@@ -193,9 +193,8 @@ async def test_rolling_waits_for_hosts_that_come_up(cluster: Cluster) -> None:
     assert order[:6] == [("m2", False), ("m2", True), ("m1", False), ("m1", True), ("n1", False), ("n1", True)]
 
 
-@pytest.mark.slow
 async def test_killed_processes_come_back(cluster: Cluster) -> None:
-    await cluster.up()
+    await cluster.stand()
     cluster.forget_history()
     cluster.kill_daemon("m2")
     done = await cluster.up()
@@ -204,7 +203,7 @@ async def test_killed_processes_come_back(cluster: Cluster) -> None:
 
 
 async def test_reboot_starts_again_and_initialises_nothing(cluster: Cluster) -> None:
-    await cluster.up()
+    await cluster.stand()
     cluster.forget_history()
     cluster.fakes["n1"].boot(2)
     await cluster.up()
@@ -213,7 +212,7 @@ async def test_reboot_starts_again_and_initialises_nothing(cluster: Cluster) -> 
 
 @pytest.mark.slow
 async def test_host_that_joins_is_added_before_it_starts(cluster: Cluster) -> None:
-    await cluster.up()
+    await cluster.stand()
     cluster.forget_history()
     cluster.grow("m1", "m2", "m3", "n1")
     done = await cluster.up()
@@ -226,7 +225,7 @@ async def test_host_that_joins_is_added_before_it_starts(cluster: Cluster) -> No
 
 @pytest.mark.slow
 async def test_host_that_leaves_is_removed(cluster: Cluster) -> None:
-    await cluster.up()
+    await cluster.stand()
     cluster.forget_history()
     cluster.grow("m1", "m2")
     await cluster.up()
@@ -276,7 +275,7 @@ async def test_full_disk_fails_and_the_rerun_works(cluster: Cluster) -> None:
 
 @pytest.mark.slow
 async def test_new_image_keeps_the_old_rootfs_beside_it(cluster: Cluster) -> None:
-    await cluster.up()
+    await cluster.stand()
     cluster.files = {**SCRIPTS, "bin/data": b"new"}
     await cluster.up()
     folder = cluster.fakes["m1"].at(PATHS.base) / "rootfs.d"
@@ -292,7 +291,7 @@ async def test_new_image_keeps_the_old_rootfs_beside_it(cluster: Cluster) -> Non
 
 @pytest.mark.slow
 async def test_rootfs_that_a_power_loss_cut_is_sent_again(cluster: Cluster) -> None:
-    await cluster.up()
+    await cluster.stand()
     cluster.forget_history()
     for host in ("m1", "m2"):
         (cluster.fakes[host].at(PATHS.rootfs) / "bin/data").write_bytes(b"")

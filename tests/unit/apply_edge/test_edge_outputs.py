@@ -100,7 +100,7 @@ async def test_outputs_of_a_cmd_reach_all_masters_after_a_kill(cluster: Cluster,
 
 @pytest.mark.slow
 async def test_a_master_that_joins_gets_them(cluster: Cluster) -> None:
-    await cluster.up()
+    await cluster.stand()
     cluster.grow("m1", "m2", "m3", "n1")
     await cluster.up()
     found = await outputs_on(cluster)

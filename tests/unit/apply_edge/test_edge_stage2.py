@@ -28,7 +28,7 @@ async def reading_of(cluster: Cluster) -> Reading:
 
 
 async def test_status_tells_each_host_by_one_read(cluster: Cluster) -> None:
-    await cluster.up()
+    await cluster.stand()
     cluster.kill_daemon("m2")
     cluster.fakes["n1"].refuse = True
     async with await cluster.open() as hosts:
@@ -65,15 +65,14 @@ async def goodbye(cluster: Cluster, patience: Patience | None = None) -> list[st
 
 
 async def test_remove_hook_runs_on_the_first_master(cluster: Cluster) -> None:
-    await cluster.up()
+    await cluster.stand()
     cluster.forget_history()
     assert await goodbye(cluster) == []
     assert [cluster.history(h) for h in ("m1", "m2", "n1")] == [["remove leave"], [], []]
 
 
-@pytest.mark.slow
 async def test_remove_hook_goes_to_the_next_master_that_answers(cluster: Cluster) -> None:
-    await cluster.up()
+    await cluster.stand()
     cluster.forget_history()
     cluster.fakes["m1"].refuse = True
     await goodbye(cluster)

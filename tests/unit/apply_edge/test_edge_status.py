@@ -32,7 +32,7 @@ def said(cluster: Cluster, facts: HostFacts) -> tuple[str, str]:
 
 
 async def test_a_host_that_booted_since_is_unhealthy(cluster: Cluster) -> None:
-    await cluster.up()
+    await cluster.stand()
     facts = await read(cluster)
     assert said(cluster, facts) == ("laid", "")
     assert said(cluster, replace(facts, boot_id="another")) == ("unhealthy", "booted since; start.sh is due")
@@ -42,7 +42,7 @@ async def test_a_host_that_booted_since_is_unhealthy(cluster: Cluster) -> None:
 async def test_a_failed_start_is_unhealthy_and_one_that_never_began_is_laid(
     cluster: Cluster, kept: str, state: str
 ) -> None:
-    await cluster.up()
+    await cluster.stand()
     facts = await read(cluster)
     entries = [e for e in facts.ledger.entries if e.kind in {"rootfs", kept}]
     broken = tuple(e.model_copy(update={"rc": 1}) if e.kind == "start" and e.event == "result" else e for e in entries)
