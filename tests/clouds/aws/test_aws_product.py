@@ -1,5 +1,6 @@
 """The product as its users meet it, on a simulated AWS: an image on real hosts, and nothing left."""
 
+import json
 import shutil
 from collections import Counter
 
@@ -46,6 +47,13 @@ def test_up_twice_then_down_without_any_state(user, real_cloud):
     assert gate.mutations(start) == []
     assert asked.total() <= QUIET_CALLS + 2 * CALLS_PER_MACHINE, asked
     assert {name: m["InstanceId"] for name, m in real_cloud.machines().items()} == before
+
+    real_cloud.client().stop_instances(InstanceIds=[before["n1"]])
+    plan = json.loads(user.ok("plan", *words[1:-1], "-o", "json").out)
+    assert "n1" in {change["name"] for change in plan["infra"]["update"]}, plan["infra"]
+    user.ok(*words)
+    running = {name: m["InstanceId"] for name, m in real_cloud.machines("running").items()}
+    assert running == before, "one that was stopped by hand is started, in place"
     assert SECRET not in again.out + again.err
 
     shutil.rmtree(user.state)
