@@ -14,6 +14,7 @@ import pulumi_sealer
 from drivers.aws.spec import DEVICES, AwsHost, AwsSpec
 from provisioner.model import tags as words
 from provisioner.model.driver import Marks, OutputSink
+from provisioner.model.ingress import Opening
 
 NAME = "aws"
 MACHINE = pulumi.CustomTimeouts(create="10m", update="15m", delete="15m")
@@ -170,23 +171,26 @@ def _group(run: Declaring, vpc: Any) -> tuple[Any, tuple[pulumi.Resource, ...]]:
         tags=run.tags("outside"),
         opts=run.options("outside"),
     )
-    opened = [
-        aws.vpc.SecurityGroupIngressRule(
-            rule.name,
-            security_group_id=group.id,
-            cidr_ipv4=rule.cidr(run.spec.operator),
-            from_port=rule.first,
-            to_port=rule.last,
-            ip_protocol=rule.protocol,
-            tags=run.tags(rule.name),
-            opts=pulumi.ResourceOptions.merge(
-                run.options(rule.name),
-                pulumi.ResourceOptions(aliases=[pulumi.Alias(name=f"ingress-{index}")]),  # its name once
-            ),
-        )
-        for index, rule in enumerate(run.spec.ingress)
-    ]
+    opened = [_opened(run, group.id, rule, index) for index, rule in enumerate(run.spec.ingress)]
     return group, (inside, outside, *opened)
+
+
+def _opened(run: Declaring, group: Any, rule: Opening, index: int) -> pulumi.Resource:
+    opts = pulumi.ResourceOptions.merge(
+        run.options(rule.name),
+        pulumi.ResourceOptions(aliases=[pulumi.Alias(name=f"ingress-{index}")]),  # its name once
+    )
+    made: pulumi.Resource = aws.vpc.SecurityGroupIngressRule(
+        rule.name,
+        security_group_id=group,
+        cidr_ipv4=rule.cidr(run.spec.operator),
+        from_port=rule.first,
+        to_port=rule.last,
+        ip_protocol=rule.protocol,
+        tags=run.tags(rule.name),
+        opts=opts,
+    )
+    return made
 
 
 def _host(

@@ -111,6 +111,7 @@ def make_app() -> typer.Typer:
     app = _make(what, epilog=FOOT)
     app.callback(cls=GroupedHelp, help=what, epilog=FOOT, no_args_is_help=True, context_settings=SETTINGS)(_root)
     _add_clusters(app)
+    _add_looks(app)
     _add_accounts(app)
     _add_networks(app)
     _add_hosts(app)
@@ -158,6 +159,9 @@ def _add_clusters(app: typer.Typer) -> None:
         "sealer-cloud adopt etcd --provider baremetal -f Infra.yaml",
         "sealer-cloud adopt etcd --provider alicloud --identity key --known-hosts known_hosts",
     )
+
+
+def _add_looks(app: typer.Typer) -> None:
     _add(app, "status", look_cmds.status, CLUSTERS, "sealer-cloud status etcd", "sealer-cloud status etcd -o json")
     _add(app, "list", look_cmds.list_clusters, CLUSTERS, "sealer-cloud list", "sealer-cloud list -o name", alias="ls")
 
