@@ -19,7 +19,7 @@ from provisioner.plugin.intent import IntentKind
 from provisioner.plugin.lifetime import Ending, leave_streams, recorded
 from provisioner.plugin.machines import Machines, local_machines
 from provisioner.plugin.network import NetworkKind
-from provisioner.plugin.newcomers import diagnose_by_driver, establish_by_ssh
+from provisioner.plugin.newcomers import Establish, diagnose_by_driver, establish_by_ssh
 from provisioner.plugin.service import SealerProvider
 from provisioner.plugin.stubs import provider_pb2_grpc
 from provisioner.settings import plugin_run_dir
@@ -60,8 +60,11 @@ def main() -> None:
         raise SystemExit(error.exit_code) from error
 
 
-def serve(machines: Callable[[], Machines]) -> None:
-    """Serve until the engine ends or asks; running operations end, and are answered, first."""
+def serve(machines: Callable[[], Machines], *, establish: Establish | None = None) -> None:
+    """Serve until the engine ends or asks; running operations end, and are answered, first.
+
+    `establish` meets new machines of clouds; by SSH unless told otherwise.
+    """
     ending = Ending()
     gate = Gate()
     kinds = (
@@ -70,7 +73,7 @@ def serve(machines: Callable[[], Machines]) -> None:
         HostKind(machines),
         BaremetalKind(),
         HostKeyKind(),
-        HostIdentityKind(establish_by_ssh(lambda: gate.closed), diagnose_by_driver),
+        HostIdentityKind(establish or establish_by_ssh(lambda: gate.closed), diagnose_by_driver),
     )
     provider = SealerProvider(kinds, gate)
     with recorded(plugin_run_dir()):
