@@ -26,7 +26,7 @@ MARKS = ("sealer-cloud:cid", "sealer-cloud:network")
 
 @dataclass(frozen=True)
 class Call:
-    """One signed call as it arrived. `code` is what it was answered: empty where it was served."""
+    """One signed call as it arrived. `code` is what it was answered: empty where it was done."""
 
     service: str
     action: str
@@ -106,7 +106,9 @@ class Gate:
                 rule.hits += 1
             code = "UnauthorizedOperation" if self.policy and not allowed(self.policy, call) else ""
             code = code or (rule.code if rule else "")
-            self.log.append(Call(**{**vars(call), "code": code or ("dropped" if rule and rule.drop else "")}))
+            self.log.append(
+                Call(**{**vars(call), "code": code or ("dropped" if rule and rule.drop and not rule.acted else "")})
+            )
         answer = None
         if (rule and rule.acted) or not (code or (rule and rule.drop)):
             answer = self._served(call, environ)

@@ -21,7 +21,7 @@ def make_user(cloud, home, data, cluster):
 def write_infra(user, cloud, *, nodes=1, more="", head="", node="t3.medium"):
     """Infra.yaml of a master and nodes; `more` goes into their pool, `head` before the pools."""
     pools = POOL.format(role="master", count=1, type="t3.medium", more="")
-    pools += POOL.format(role="node", count=nodes, type=node, more=more)
+    pools += POOL.format(role="node", count=nodes, type=node, more=more) if nodes else ""
     (user.home / "Infra.yaml").write_text(
         "apiVersion: sealer.io/v2\nkind: Infra\nspec:\n  provider: aws\n"
         f"  osImage: {{id: {cloud.image()}}}\n{head}  hosts:\n{pools}"

@@ -91,7 +91,7 @@ def test_a_token_that_ends_before_the_run_would_is_said_before_anything_is_made(
     assert any("may end before the run does: they end in 1" in note for note in notes)
     later = (soon + timedelta(hours=9)).isoformat()
     calm = cloud.driver(AWS_SESSION_TOKEN="token-canary", AWS_CREDENTIAL_EXPIRATION=later)
-    assert calm.choose(accepted(cloud.image()), None, standing=frozenset()).notes == ()
+    assert not [n for n in calm.choose(accepted(cloud.image()), None, standing=frozenset()).notes if "credentials" in n]
     assert cloud.gate.mutations() == []
 
 
