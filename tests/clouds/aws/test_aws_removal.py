@@ -4,6 +4,7 @@ import pytest
 
 from provisioner.errors import AccessError, ProviderError
 from provisioner.model.ids import ClusterId, ClusterName
+from tests.clouds.aws import gate
 from tests.clouds.aws.cloud import REGION, ZONES
 from tests.clouds.aws.made import make_machine, make_network
 from tests.clouds.aws.requests import CID
@@ -86,6 +87,7 @@ def test_a_region_that_refuses_or_is_silent_stops_no_other(cloud, monkeypatch):
     subnet, _ = make_network(cloud)
     make_machine(cloud, subnet, "m1")
     codes = {"us-west-2": "UnauthorizedOperation", "eu-west-1": "InternalError"}
+    monkeypatch.setattr(gate, "REGIONS", (REGION, *codes))
     refuse(monkeypatch, lambda action, region, _: codes.get(region, "") if action == "describe_tags" else "")
     dark = {}
     found = cloud.driver().find(ClusterName("demo"), (), dark.__setitem__)
