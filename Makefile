@@ -34,7 +34,7 @@ setup-clouds: setup  ## The clouds' SDKs, and the plugin for Alibaba Cloud (9 mi
 	@tools/setup-clouds.sh
 
 test-clouds: setup-clouds  ## Tests of the clouds: real engine, real SDKs, simulators on loopback
-	$(PYTEST) -q -n 3 --dist loadfile tests/clouds
+	$(PYTEST) -q -n 2 --dist loadfile tests/clouds
 
 smoke-aws: setup  ## Your own AWS account: two small hosts for half an hour at most, checked, removed (cents)
 	.venv/bin/python tools/smoke.py aws

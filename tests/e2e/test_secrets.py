@@ -221,7 +221,10 @@ def test_hosts_hold_one_only_where_they_must(careless: tuple[Product, list[Answe
         laid = files_with(tiny.on_disk(user, host, f"/var/lib/sealer/data/{user.cluster}"), WORDS)
         assert {Path(name).name: mode for name, mode in laid.items()} == {"secret.conf": 0o600}
         record = Path("/var/lib/sealer-cloud/local", user.cid)
-        assert files_with(record, tuple(keys(user).values())) == {}
+        made = keys(user)
+        ledgers = files_with(ours, (made.pop("hmac"),))
+        assert ledgers == {"cluster.json": 0o600}, "the key of the ledgers lies beside them, for adopt, and is root's"
+        assert files_with(record, tuple(made.values())) == {}
         everything = {name for name in files_with(record, WORDS) if name.startswith(f"hosts/{host}/")}
         assert len(everything) == len(found) + len(laid), everything
         assert files_with(Path("/run/sealer-cloud"), WORDS) == {}
