@@ -49,10 +49,16 @@ def program() -> None:
 
 
 def host(name, made, network, first):
+    cid, intent, _ = made
+    key = sealer.HostKey(f"{name}-key", cid=cid, host=name, opts=pulumi.ResourceOptions(depends_on=[intent]))
+    machine = bought(name, made, key, network, public=first is None)
+    return machine, key, known(name, made, machine, key, first)
+
+
+def bought(name, made, key, network, *, public):
     cid, intent, cloud = made
     switch, group, rule = network
-    key = sealer.HostKey(f"{name}-key", cid=cid, host=name, opts=pulumi.ResourceOptions(depends_on=[intent]))
-    machine = alicloud.ecs.Instance(
+    return alicloud.ecs.Instance(
         name,
         instance_name=f"{cid}-{name}",
         host_name=name,
@@ -63,14 +69,18 @@ def host(name, made, network, first):
         system_disk_category="cloud_essd",
         system_disk_size=40,
         internet_charge_type="PayByTraffic",
-        internet_max_bandwidth_out=0 if first else 100,
+        internet_max_bandwidth_out=100 if public else 0,
         user_data=pulumi.Output.all(key.bootstrap_private, key.bootstrap_public, intent.login_public).apply(
-            lambda known: script(name, *known)
+            lambda values: script(name, *values)
         ),
         tags=TAGS,
         opts=pulumi.ResourceOptions(provider=cloud, depends_on=[intent, rule], ignore_changes=["userData"]),
     )
-    identity = sealer.HostIdentity(
+
+
+def known(name, made, machine, key, first):
+    cid, intent, _ = made
+    return sealer.HostIdentity(
         f"{name}-identity",
         cid=cid,
         host=name,
@@ -91,7 +101,6 @@ def host(name, made, network, first):
         wait_seconds=600,
         opts=pulumi.ResourceOptions(depends_on=[intent, *([first[2]] if first else [])]),
     )
-    return machine, key, identity
 
 
 def through(machine, key, _identity):

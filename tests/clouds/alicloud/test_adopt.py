@@ -38,10 +38,7 @@ def test_a_cluster_whose_state_is_lost_is_taken_over_as_it_is(tmp_path: Path, al
     shutil.rmtree(user.home / "state")
     start = len(account.log)
     adopt = ("adopt", "web", "--provider", "alicloud", "--yes", "-o", "json")
-    locked = user.run(*adopt)
-    assert (locked.rc, "down web --provider alicloud" in locked.err) == (5, True), locked.err
-    wrong = user.run(*adopt, "-i", str(kept / "id_ed25519"), "--host-key", f"SHA256:{'A' * 43}", timeout=PATIENCE)
-    assert wrong.rc == 7, wrong.err
+    refused_without_its_keys(user, adopt, kept)
     assert account.mutations(start) == []
     adopted = user.ok(
         *adopt, "-i", str(kept / "id_ed25519"), "--known-hosts", str(kept / "known_hosts"), timeout=PATIENCE
@@ -57,11 +54,18 @@ def test_a_cluster_whose_state_is_lost_is_taken_over_as_it_is(tmp_path: Path, al
     assert {h["name"]: h["state"] for h in status["hosts"]} == {"m1": "healthy", "n1": "healthy"}
     assert status["expiresAt"] == expires
     assert user.ok(*asked).out == before, "nothing was restarted"
-    assert "OPENSSH PRIVATE KEY" not in "".join(
-        p.read_text(errors="replace")
-        for folder in user.state.rglob(".pulumi")
-        for p in folder.rglob("*")
-        if p.is_file()
-    )
+    assert "OPENSSH PRIVATE KEY" not in all_states(user)
     assert user.ok(*down_words("web"), timeout=PATIENCE).rc == 0
     assert account.store.counts() == {}
+
+
+def refused_without_its_keys(user: Product, adopt: tuple[str, ...], kept: Path) -> None:
+    locked = user.run(*adopt)
+    assert (locked.rc, "down web --provider alicloud" in locked.err) == (5, True), locked.err
+    wrong = user.run(*adopt, "-i", str(kept / "id_ed25519"), "--host-key", f"SHA256:{'A' * 43}", timeout=PATIENCE)
+    assert wrong.rc == 7, wrong.err
+
+
+def all_states(user: Product) -> str:
+    folders = user.state.rglob(".pulumi")
+    return "".join(p.read_text(errors="replace") for folder in folders for p in folder.rglob("*") if p.is_file())

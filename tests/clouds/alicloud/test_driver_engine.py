@@ -33,9 +33,7 @@ def demand_asked_for(runs):
 def test_two_machines_from_nothing_to_nothing(alicloud_hosts, tmp_path):
     """With no more rights than the policy that `doctor --permissions` prints."""
     stage, account = Stage(alicloud_hosts, tmp_path), alicloud_hosts.account
-    account.allowed = allowed = frozenset(
-        a for s in json.loads(stage.driver.permissions())["Statement"] for a in s["Action"]
-    )
+    account.allowed = frozenset(a for s in json.loads(stage.driver.permissions())["Statement"] for a in s["Action"])
     pool = {"spot": AcceptedSpot(max_price=0.3), "data_disks": (50,), "system_disk": 60}
     network = {"ingress": [{"port": "8000-8100", "protocol": "udp", "from": "operator"}]}
     asked = accepted(nodes=1, tags={"team": "ci"}, expires_at="2026-11-25T10:00:00Z", pool=pool, network=network)
@@ -54,18 +52,29 @@ def test_two_machines_from_nothing_to_nothing(alicloud_hosts, tmp_path):
     assert SECRET not in text
     assert "OPENSSH PRIVATE KEY" not in text
 
-    # The operator comes from elsewhere now: a rule lets him in, and neither that nor his address is a change.
+    let_in_from_elsewhere(stage, alicloud_hosts, request)
+    moved_and_started_in_place(stage, alicloud_hosts, request, hosts)
+    assert stage.destroy().failed == ()
+    assert stage.driver.leftovers(ClusterId(CID)) == ()
+
+
+def let_in_from_elsewhere(stage, cloud, request):
+    """The operator comes from elsewhere now: a rule lets him in, and neither that nor his address is a change."""
+    account = cloud.account
     stored = stage.engine.stored(NAME)
-    away = driver(alicloud_hosts, SEALER_CLOUD_OPERATOR_CIDR="198.51.100.9/32")
+    away = driver(cloud, SEALER_CLOUD_OPERATOR_CIDR="198.51.100.9/32")
     assert "tcp 22, udp 8000-8100" in away.let_in(request, ClusterId(CID), Visit("0a1b2c3d", stored.resource_ids))
     start = len(account.log)
     plan = stage.preview(chosen(away, request, frozenset({"m1", "n1"})))
     assert (plan.create, plan.update, plan.replace, plan.delete) == ((), (), (), ())
     assert account.mutations(start) == []
 
-    # The deadline is moved, and a machine that was stopped is started: both in place.
+
+def moved_and_started_in_place(stage, cloud, request, hosts):
+    """The deadline is moved, and a machine that was stopped is started."""
+    account, allowed = cloud.account, cloud.account.allowed
     account.allowed = None
-    good(alicloud_hosts, "ecs", "StopInstance", InstanceId=hosts["n1"].machine_id)
+    good(cloud, "ecs", "StopInstance", InstanceId=hosts["n1"].machine_id)
     start, later = len(account.log), request.model_copy(update={"expires_at": "2026-11-25T12:00:00Z"})
     account.allowed = allowed
     plan = stage.preview(later)
@@ -75,9 +84,6 @@ def test_two_machines_from_nothing_to_nothing(alicloud_hosts, tmp_path):
     assert account.counts(start)["ModifyInstanceAutoReleaseTime"] == 2
     assert account.counts(start)["StartInstance"] == 1
     assert "StopInstance" not in account.counts(start)
-
-    assert stage.destroy().failed == ()
-    assert stage.driver.leftovers(ClusterId(CID)) == ()
 
 
 def test_no_stock_is_told_by_host_and_the_next_choice_is_made(alicloud_hosts, tmp_path):

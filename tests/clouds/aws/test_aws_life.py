@@ -36,6 +36,26 @@ def test_a_whole_life_under_the_printed_policy(real_cloud, app_image, tmp_path):
     user = make_user(cloud, tmp_path / "user", app_image, "life")
     user.extra["APP_TOKEN"] = CANARY
     gate.policy = user.ok("doctor", "--permissions", "aws").out
+    write_files(user, cloud)
+    planned = user.ok("plan", *up_words("life")[1:-1])
+    assert gate.mutations() == [], "a plan makes nothing"
+
+    first = made_where_all_is_short(user, cloud)
+    start = len(gate.log)
+    again = user.ok(*up_words("life"))
+    user.ok("plan", *up_words("life")[1:-1])
+    assert gate.mutations(start) == []
+
+    nothing_in_clear(user, cloud, (planned, first, again))
+    ends_by_its_deadline(user, cloud)
+    refused = {c.name for c in gate.log if c.code == "UnauthorizedOperation"}
+    assert refused == set()
+    used, given = {c.name for c in gate.log}, actions_of(gate.policy)
+    assert used <= given
+    assert given - used == OF_THE_OFFICIAL_PLUGIN | ON_OTHER_DAYS, "nothing is asked for that nobody needs"
+
+
+def write_files(user, cloud):
     write_infra(
         user,
         cloud,
@@ -47,9 +67,10 @@ def test_a_whole_life_under_the_printed_policy(real_cloud, app_image, tmp_path):
     (user.home / "Infra.yaml").open("a").write(
         '---\napiVersion: sealer.io/v2\nkind: Cluster\nmetadata: {name: life}\nspec: {image: "app:v1", env: ["TOKEN=${env:APP_TOKEN}"]}\n'
     )
-    planned = user.ok("plan", *up_words("life")[1:-1])
-    assert gate.mutations() == [], "a plan makes nothing"
 
+
+def made_where_all_is_short(user, cloud):
+    gate = cloud.gate
     cloud.refusals.append({"spot": True, "code": "SpotMaxPriceTooLow"})
     cloud.refusals.append({"zone": ZONES[0], "type": "t3.medium", "code": "InsufficientInstanceCapacity"})
     gate.fault("CreateVpc", "RequestLimitExceeded", status=503, times=2)
@@ -67,17 +88,17 @@ def test_a_whole_life_under_the_printed_policy(real_cloud, app_image, tmp_path):
     for word in ("SpotMaxPriceTooLow", "InsufficientInstanceCapacity", ZONES[0]):
         assert word in first.out + first.err, "what was tried is said"
     assert [h["state"] for h in user.status()["hosts"]] == ["healthy"] * 3
+    return first
 
-    start = len(gate.log)
-    again = user.ok(*up_words("life"))
-    user.ok("plan", *up_words("life")[1:-1])
-    assert gate.mutations(start) == []
 
+def nothing_in_clear(user, cloud, answers):
     keys = [m["UserData"] for m in userdata(cloud)]
     assert not in_clear(user, SECRET, CANARY, "OPENSSH PRIVATE KEY", *(text[-120:-20] for text in keys))
-    for said in (planned, first, again):
+    for said in answers:
         assert not [word for word in (SECRET, CANARY, KEY, "PRIVATE KEY") if word in said.out + said.err]
 
+
+def ends_by_its_deadline(user, cloud):
     user.ok("ttl", "extend", "life", "1h")
     user.ok("gc", "--provider", "aws", "--yes")
     assert set(ids(cloud)) == {"m1", "n1", "n2"}, "its deadline is ahead"
@@ -88,12 +109,6 @@ def test_a_whole_life_under_the_printed_policy(real_cloud, app_image, tmp_path):
     user.ok(*down_words("life"))
     assert user.ok("list", "-o", "json").json["clusters"] == []
     assert living(user) == {}, "no plugin outlives its run"
-
-    refused = {c.name for c in gate.log if c.code == "UnauthorizedOperation"}
-    assert refused == set()
-    used, given = {c.name for c in gate.log}, actions_of(gate.policy)
-    assert used <= given
-    assert given - used == OF_THE_OFFICIAL_PLUGIN | ON_OTHER_DAYS, "nothing is asked for that nobody needs"
 
 
 def userdata(cloud):

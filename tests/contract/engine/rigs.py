@@ -7,6 +7,7 @@ import stat
 import sys
 from pathlib import Path
 
+from provisioner.events import ignore
 from provisioner.infra.install import find_engine
 from provisioner.infra.pulumi_engine import PulumiEngine
 from provisioner.model.accepted import Accepted
@@ -228,3 +229,19 @@ class RealRig:
             except OSError:
                 continue
         return found
+
+
+async def up(rig, *hosts):
+    return await rig.engine.up(CLUSTER, CID, rig.program(*hosts), ignore)
+
+
+async def preview(rig, *hosts):
+    return await rig.engine.preview(CLUSTER, CID, rig.program(*hosts), ignore)
+
+
+def tree(folder):
+    return {
+        str(p.relative_to(folder)): (p.stat().st_mtime_ns, p.stat().st_size)
+        for p in sorted(folder.rglob("*"))
+        if not p.is_dir()
+    }

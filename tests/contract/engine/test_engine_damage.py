@@ -8,7 +8,6 @@ import re
 import shutil
 import subprocess
 import sys
-import time
 
 import pytest
 
@@ -20,7 +19,7 @@ from provisioner.errors import (
 from provisioner.events import ignore
 from provisioner.infra.pulumi_engine import PulumiEngine
 from provisioner.stop import Stop
-from tests.contract.engine.rigs import CID, CLUSTER, PINNED_ENGINE, TINY, RealRig
+from tests.contract.engine.rigs import CID, CLUSTER, PINNED_ENGINE, TINY, RealRig, preview, tree, up
 
 pytestmark = [
     pytest.mark.engine,
@@ -28,34 +27,6 @@ pytestmark = [
     pytest.mark.timeout(180),
     pytest.mark.skipif(PINNED_ENGINE is None, reason="no engine: sealer-cloud engine install"),
 ]
-
-
-@pytest.fixture
-def rig(tmp_path):
-    rig = RealRig(tmp_path)
-    yield rig
-    for hold in rig.tiny.glob("hold-*"):
-        hold.unlink()
-    deadline = time.monotonic() + 15
-    while rig.running() and time.monotonic() < deadline:
-        time.sleep(0.05)
-    assert rig.running() == []
-
-
-async def up(rig, *hosts):
-    return await rig.engine.up(CLUSTER, CID, rig.program(*hosts), ignore)
-
-
-async def preview(rig, *hosts):
-    return await rig.engine.preview(CLUSTER, CID, rig.program(*hosts), ignore)
-
-
-def tree(folder):
-    return {
-        str(p.relative_to(folder)): (p.stat().st_mtime_ns, p.stat().st_size)
-        for p in sorted(folder.rglob("*"))
-        if not p.is_dir()
-    }
 
 
 async def test_another_passphrase_is_exit_5_and_changes_nothing(rig):

@@ -19,7 +19,7 @@ from provisioner.errors import (
     UsageError,
 )
 from provisioner.events import ignore
-from tests.contract.engine.rigs import CID, CLUSTER, PINNED_ENGINE, RealRig
+from tests.contract.engine.rigs import CID, CLUSTER, PINNED_ENGINE, preview, tree, up
 
 pytestmark = [
     pytest.mark.engine,
@@ -28,34 +28,6 @@ pytestmark = [
     pytest.mark.skipif(PINNED_ENGINE is None, reason="no engine: sealer-cloud engine install"),
 ]
 ROOT = Path(__file__).resolve().parents[3]
-
-
-@pytest.fixture
-def rig(tmp_path):
-    rig = RealRig(tmp_path)
-    yield rig
-    for hold in rig.tiny.glob("hold-*"):
-        hold.unlink()
-    deadline = time.monotonic() + 15
-    while rig.running() and time.monotonic() < deadline:
-        time.sleep(0.05)
-    assert rig.running() == []
-
-
-async def up(rig, *hosts):
-    return await rig.engine.up(CLUSTER, CID, rig.program(*hosts), ignore)
-
-
-async def preview(rig, *hosts):
-    return await rig.engine.preview(CLUSTER, CID, rig.program(*hosts), ignore)
-
-
-def tree(folder):
-    return {
-        str(p.relative_to(folder)): (p.stat().st_mtime_ns, p.stat().st_size)
-        for p in sorted(folder.rglob("*"))
-        if not p.is_dir()
-    }
 
 
 def verbs(rig):

@@ -28,7 +28,7 @@ def disk(paths):
 
 
 def test_a_new_login_key_takes_the_place_of_the_lost_one_and_of_no_other(paths):
-    keys = disk(paths) / "upper/root/.ssh"
+    keys = disk(paths).joinpath("upper", "root", ".ssh")
     keys.mkdir(parents=True)
     (keys / "authorized_keys").write_text(f"{OLD}\nssh-ed25519 AAAAfriend\n")
     first, second = admit(CID, paths), admit(CID, paths)
