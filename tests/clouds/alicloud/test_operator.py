@@ -13,10 +13,12 @@ from drivers.alicloud.driver import AlicloudDriver
 from drivers.alicloud.sweep import DEPENDENCY_SECONDS
 from provisioner.clock import SystemClock
 from provisioner.errors import AccessError, PreconditionError, UsageError
+from provisioner.events import Warned
 from provisioner.lookup import looker
 from provisioner.model.accepted import Accepted
 from provisioner.model.driver import Visit
 from provisioner.model.ids import ClusterId
+from provisioner.operator import let_in_blind, machine_name
 from provisioner.settings import load_settings
 from provisioner.world import surroundings_of
 from tests.clouds.alicloud.asked import CID, Clock, accepted, chosen, driver
@@ -24,6 +26,7 @@ from tests.clouds.alicloud.client import good, make_network
 from tests.clouds.alicloud.sim.faults import Fault
 from tests.clouds.alicloud.sim.server import Simulator
 from tests.clouds.alicloud.sim.tls import make_certificates
+from tests.unit.test_operator import Scene
 
 pytestmark = pytest.mark.clouds
 HOME, AWAY, CAFE = "203.0.113.7/32", "198.51.100.9/32", "192.0.2.33/32"
@@ -113,6 +116,33 @@ def test_a_refusal_is_raised_and_open_clusters_ask_nothing(alicloud: Simulator, 
     start = len(alicloud.account.log)
     assert driver(alicloud).let_in(accepted(), ClusterId(CID), Visit(LAPTOP, (group,))) == ""
     assert len(alicloud.account.log) == start
+
+
+async def test_where_nothing_but_the_tag_is_known_it_is_let_in_in_the_machines_own_region(
+    alicloud: Simulator, group: str, tmp_path: Path
+) -> None:
+    """As `adopt` asks: no state, no request, and the user's own region is another one."""
+    scene, account, own = Scene(tmp_path), alicloud.account, rules(alicloud, group)
+
+    async def asked(cid: str, cidr: str, port: int = 22) -> tuple[bool, list[str]]:
+        start, region = len(account.log), "cn-hangzhou"
+        one = driver(alicloud, SEALER_CLOUD_OPERATOR_CIDR=cidr, ALIBABA_CLOUD_REGION_ID="cn-beijing")
+        again = await let_in_blind(scene.world, one, ClusterId(cid), region, port)
+        return again, account.mutations(start)
+
+    assert await asked(CID, AWAY) == (True, ["AuthorizeSecurityGroup"])
+    name = f"sealer-cloud operator {machine_name(scene.world)}"
+    assert rules(alicloud, group) == own | {("22/22", AWAY, name)}, "SSH alone, whatever else the request had opened"
+    (told,) = scene.seen
+    assert isinstance(told, Warned)
+    assert f"{AWAY} now: a rule lets it in (tcp 22)" in told.text
+    assert await asked(CID, AWAY) == (False, []), "it is not tried a third time"
+    assert await asked("other-abc234", AWAY) == (False, []), "nobody else's group"
+    assert await asked(CID, AWAY, port=2222) == (True, ["AuthorizeSecurityGroup"])
+
+    account.faults.add(Fault("AuthorizeSecurityGroup", "Forbidden.RAM"))
+    assert (await asked(CID, CAFE))[0] is False
+    assert "it is not known whether demo-abc234 lets this machine in" in scene.seen[-1].text
 
 
 def test_an_endpoint_of_the_request_alone_leads_there(alicloud: Simulator) -> None:

@@ -9,12 +9,14 @@ from provisioner.clock import SystemClock
 from provisioner.errors import AccessError
 from provisioner.model.driver import Visit
 from provisioner.model.ids import ClusterId
+from provisioner.operator import let_in_blind, machine_name
 from provisioner.settings import load_settings
 from provisioner.world import surroundings_of
 from tests.clouds.aws.cloud import REGION
 from tests.clouds.aws.gate import ACCOUNT
 from tests.clouds.aws.made import make_network
 from tests.clouds.aws.requests import CID, accepted, chosen
+from tests.unit.test_operator import Scene
 
 pytestmark = pytest.mark.clouds
 HOME, AWAY, CAFE = "203.0.113.7/32", "198.51.100.9/32", "192.0.2.33/32"
@@ -122,6 +124,29 @@ def test_the_printed_policy_is_enough_and_a_refusal_is_raised(cloud, request_, g
     start = len(cloud.gate.log)
     assert cloud.driver().let_in(accepted("ami-1"), ClusterId(CID), Visit(LAPTOP, (group,))) == ""
     assert calls(cloud, start) == []
+
+
+async def test_where_nothing_but_the_tag_is_known_it_is_let_in_in_the_machines_own_region(cloud, group, tmp_path):
+    """As `adopt` asks: no state, no request, and the user's own region is another one."""
+    scene, own = Scene(tmp_path), rules(cloud, group)
+
+    async def asked(cid, cidr, port=22):
+        start = len(cloud.gate.log)
+        one = cloud.driver(SEALER_CLOUD_OPERATOR_CIDR=cidr, AWS_REGION="us-west-2")
+        again = await let_in_blind(scene.world, one, ClusterId(cid), REGION, port)
+        return again, cloud.gate.mutations(start)
+
+    assert await asked(CID, AWAY) == (True, ["AuthorizeSecurityGroupIngress"])
+    name = f"sealer-cloud operator {machine_name(scene.world)}"
+    assert rules(cloud, group) == own | {("tcp", 22, 22, AWAY, name)}, "SSH alone, whatever else was open"
+    assert [f"{AWAY} now: a rule lets it in (tcp 22)" in told.text for told in scene.seen] == [True]
+    assert await asked(CID, AWAY) == (False, []), "it is not tried a third time"
+    assert await asked("other-abc234", AWAY) == (False, []), "nobody else's group"
+    assert await asked(CID, AWAY, port=2222) == (True, ["AuthorizeSecurityGroupIngress"])
+
+    cloud.gate.fault("AuthorizeSecurityGroupIngress", "UnauthorizedOperation", status=403)
+    assert await asked(CID, CAFE) == (False, [])
+    assert "it is not known whether demo-abc234 lets this machine in" in scene.seen[-1].text
 
 
 @pytest.mark.parametrize("words", [("all",), ("ec2", "sts")])

@@ -14,11 +14,13 @@ from provisioner.errors import AccessError, InterruptedRunError, PreconditionErr
 from provisioner.events import Warned
 from provisioner.model.accepted import Accepted
 from provisioner.model.adoption import Bought, Login, Standing
+from provisioner.model.driver import Visit
 from provisioner.model.ids import ClusterId, ClusterName, HostName
 from provisioner.model.kept import parse_kept
 from provisioner.model.request import Clusterfile
 from provisioner.model.secret import Secret
 from provisioner.plugin.keys import make_pair
+from tests.fakes.connection import FakeHost
 from tests.fakes.driver import FakeCloud, FakeDriver
 
 from .conftest import UP, Stage, changed
@@ -56,6 +58,20 @@ class Tagged(FakeCloud):
 
     def imports(self, accepted: Accepted, standing: Standing) -> Mapping[str, str]:
         return {machine.host: machine.id for machine in standing.machines}
+
+
+@dataclass
+class Walled(Tagged):
+    """One whose machines answer nobody before a rule lets him in. `visits` are the requests and the regions that asked."""
+
+    behind: Mapping[str, FakeHost] = field(default_factory=dict)
+    visits: list[tuple[object, str | None]] = field(default_factory=list)
+
+    def let_in(self, accepted: Accepted, _cid: ClusterId, _visit: Visit) -> str:
+        self.visits.append((accepted.network["ingress"], accepted.region))
+        for host in self.behind.values():
+            host.refuse = False
+        return "a rule lets it in"
 
 
 async def lose(stage: Stage) -> Disks:
@@ -158,6 +174,25 @@ async def test_what_a_cloud_sold_is_imported_and_a_cut_adopt_goes_on_with_the_sa
     assert accepted is not None
     assert (accepted.expires_at, accepted.region) == ("2026-11-24T20:00:00Z", "r1"), "as its machines are tagged"
     assert (await stage.up(changed(UP, image=None, name="app", masters=None, nodes=None, env=()))).changed is False
+
+
+async def test_machines_that_answer_the_operator_alone_are_entered_once_a_rule_lets_him_in(
+    stage: Stage, tmp_path: Path
+) -> None:
+    stage.sell()
+    await stage.stand()
+    stage.driver = wall = Walled(stage.engine.machines, behind=stage.hosts)
+    stage.engine.stacks.clear()
+    stage.seen.clear()
+    for host in stage.hosts.values():
+        host.refuse = True
+    key = tmp_path / "login"
+    key.write_text(make_pair().private)
+    args = replace(ARGS, identity=key, host_keys=(f"SHA256:{'A' * 43}",), port=2222)
+    report, _ = await take(stage, args)
+    assert [h.name for h in report.hosts] == ["m1", "m2", "n1"]
+    assert wall.visits == [([{"port": 2222, "from": "operator"}], "r1")], "once, by what the words alone say"
+    assert "a rule lets it in" in [e.text for e in stage.seen if isinstance(e, Warned)]
 
 
 async def test_masters_that_an_older_version_set_up_get_their_record_from_a_run_without_work(stage: Stage) -> None:
