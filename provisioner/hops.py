@@ -29,9 +29,11 @@ from provisioner.machines import raise_machines
 from provisioner.model.facts import FactMap, HostFacts, Unreadable
 from provisioner.model.hosts import ClusterKeys, Inventory, StackOutputs, is_master, to_inventory
 from provisioner.model.ids import ClusterName, new_run_id
+from provisioner.model.images import Codec
 from provisioner.model.plan import ApplyPlan, Plan
 from provisioner.model.planhash import steps_differ
 from provisioner.model.report import ApplyReport, LockInfo, UpReport
+from provisioner.model.steps import StepKind
 from provisioner.replacing import is_another, is_standing
 from provisioner.transport.hostset import HostSet, open_hosts
 from provisioner.world import Confirm, UpChoice, World
@@ -189,6 +191,8 @@ async def make_machines(world: World, draft: Draft, choice: UpChoice) -> tuple[D
     if draft.previewed.plan.changes:
         begun = world.clock.monotonic()
         world.events(PhaseStarted(Phase.MACHINES, len(draft.wish.accepted.hosts)))
+        if choice.only != "machines":
+            _begin_archive(draft)
         draft, outputs = await raise_machines(world, draft, choice.max_price)
         text = f"{len(outputs.hosts)} of {len(draft.wish.accepted.hosts)}"
         world.events(PhaseDone(Phase.MACHINES, text, world.clock.monotonic() - begun))
@@ -196,6 +200,13 @@ async def make_machines(world: World, draft: Draft, choice: UpChoice) -> tuple[D
     if missing or outputs.keys is None:
         raise PreconditionError(f"stage 1 ended without {', '.join(missing) or 'the keys of the cluster'}")
     return draft, outputs
+
+
+def _begin_archive(draft: Draft) -> None:
+    """Write what new machines will get while they are made; they are taken to know zstd until they are read."""
+    sent = {s.host for s in draft.plan.apply.steps if s.kind is StepKind.ROOTFS}
+    if sent & draft.inputs.creating:
+        draft.context.archives.begin(Codec.ZSTD)
 
 
 async def connect(world: World, draft: Draft, outputs: StackOutputs) -> Ready:
@@ -248,9 +259,16 @@ async def keep(draft: Draft) -> None:
 
 
 async def apply(draft: Draft, ready: Ready, plan: ApplyPlan) -> ApplyReport:
-    """Stage 2: have the masters keep what was accepted, then do the plan."""
-    await stage2.keep(ready.hosts, replace(draft.context, facts=ready.facts), draft.wish.accepted, ready.keys)
-    return await stage2.apply(plan, ready.hosts, replace(draft.context, facts=ready.facts))
+    """Stage 2: do the plan; beside its first steps the masters keep what was accepted, also where the plan fails."""
+    context = replace(draft.context, facts=ready.facts)
+    keeping = asyncio.create_task(stage2.keep(ready.hosts, context, draft.wish.accepted, ready.keys))
+    try:
+        return await stage2.apply(plan, ready.hosts, context)
+    except asyncio.CancelledError:
+        keeping.cancel()
+        raise
+    finally:
+        await asyncio.wait((keeping,))
 
 
 def _final_inputs(draft: Draft, ready: Ready) -> PlanInputs:

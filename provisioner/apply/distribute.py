@@ -8,7 +8,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from provisioner.errors import PreconditionError
+from provisioner.errors import InterruptedRunError, PreconditionError
 from provisioner.model.facts import HostFacts, Unreadable
 from provisioner.model.images import Archive, Changeset, Codec, EntryKind, ImageSource, PinnedImage
 
@@ -47,18 +47,28 @@ class Archives:
         self._parent = folder
         self._folder: tempfile.TemporaryDirectory[str] | None = None
         self._writing: dict[Codec, asyncio.Task[Archive]] = {}
+        self._closing = False
+
+    def begin(self, codec: Codec) -> None:
+        """Write the archive from now on, while the caller does other things; what goes wrong is raised by `get`."""
+        if codec not in self._writing:
+            self._writing[codec] = asyncio.create_task(asyncio.to_thread(self._write, codec))
 
     async def get(self, codec: Codec) -> Archive:
         """The archive in that codec. Raises ImageError; PreconditionError when our disk is full."""
-        if codec not in self._writing:
-            self._writing[codec] = asyncio.create_task(asyncio.to_thread(self._write, codec))
+        self.begin(codec)
         return await asyncio.shield(self._writing[codec])  # several hosts wait for it; one giving up ends it for none
 
     def _write(self, codec: Codec) -> Archive:
         if self._folder is None:
             self._folder = self._make_folder()
         target = Path(self._folder.name) / f"rootfs.{codec.value}"
-        return self._source.write_archive(self.image, self.changeset, codec, target)
+        return self._source.write_archive(self.image, self.changeset, codec, target, self._go_on)
+
+    def _go_on(self, _done: int) -> None:
+        """Nobody waits for an archive that was begun early and is not needed any more, least of all at a Ctrl-C."""
+        if self._closing:
+            raise InterruptedRunError("the archive is not needed any more")
 
     def _make_folder(self) -> tempfile.TemporaryDirectory[str]:
         try:
@@ -70,7 +80,8 @@ class Archives:
             ) from error
 
     async def close(self) -> None:
-        """Remove the archives."""
+        """Remove the archives; one that is being written is given up."""
+        self._closing = True
         await asyncio.gather(*self._writing.values(), return_exceptions=True)
         self._writing.clear()
         if self._folder is not None:

@@ -7,7 +7,7 @@ import asyncio
 from provisioner.apply.context import RunContext
 from provisioner.apply.perform import Performer
 from provisioner.apply.wire import host_argv, parse_reply
-from provisioner.errors import HostError
+from provisioner.errors import DeadlineError, HostError
 from provisioner.events import Warned
 from provisioner.model.accepted import Accepted
 from provisioner.model.facts import HostFacts
@@ -38,7 +38,7 @@ async def keep_record(hosts: HostSet, context: RunContext, accepted: Accepted, k
     async def tell(name: HostName) -> None:
         try:
             await performer.call(name, "keep", len(text), stdin=text)
-        except HostError as error:
+        except (HostError, DeadlineError) as error:
             context.events(Warned(f"{name} keeps no record of this cluster, so it cannot be adopted: {error.message}"))
 
     await asyncio.gather(*(tell(name) for name in stale))

@@ -132,4 +132,7 @@ class ImageSource(Protocol):
         target: Path,
         progress: Callable[[int], None] | None = None,
     ) -> Archive:
-        """Write the rootfs stream to `target` (0600). Raises ImageError; PreconditionError when the disk is full."""
+        """Write the rootfs stream to `target` (0600). Raises ImageError; PreconditionError when the disk is full.
+
+        `progress` gets the file bytes done so far; what it raises ends the writing, and nothing is left at `target`.
+        """

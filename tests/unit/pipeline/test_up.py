@@ -234,9 +234,9 @@ async def test_archives_lie_where_a_killed_runs_are_swept(stage: Stage) -> None:
     places: list[Path] = []
     write = stage.images.write_archive
 
-    def spy(image: object, changeset: object, codec: object, target: Path) -> object:
+    def spy(image: object, changeset: object, codec: object, target: Path, progress: object) -> object:
         places.append(target)
-        return write(image, changeset, codec, target)  # type: ignore[arg-type]
+        return write(image, changeset, codec, target, progress)  # type: ignore[arg-type]
 
     stage.images.write_archive = spy  # type: ignore[method-assign, assignment]
     await stage.up()
