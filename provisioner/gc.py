@@ -8,7 +8,14 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from provisioner import hops
-from provisioner.errors import AccessError, InterruptedRunError, PreconditionError, SealerError, UsageError
+from provisioner.errors import (
+    AccessError,
+    InterruptedRunError,
+    PreconditionError,
+    ProviderError,
+    SealerError,
+    UsageError,
+)
 from provisioner.events import Phase, PhaseDone, PhaseStarted, Warned
 from provisioner.model.driver import Driver, FoundResource, Survey
 from provisioner.model.endpoints import with_endpoints
@@ -250,9 +257,15 @@ def _sweep(driver: Driver, cid: ClusterId) -> tuple[tuple[str, ...], tuple[str, 
 
 
 async def _spared_since(world: World, leftover: Leftover, named: Named) -> str:
-    """Why it may not go any more: a person may have read for an hour, and its deadline been moved meanwhile."""
+    """Why it may not go any more: a person may have read for an hour, and its deadline been moved meanwhile.
+
+    Raises ProviderError (6) where a region that it is in cannot be looked at any more: nobody knows then.
+    """
     regions = tuple(sorted({r.region for r in leftover.resources}))
     survey = await _survey(world, leftover.provider, regions, leftover.endpoints)
+    if survey.not_looked_at:
+        dark = "; ".join(f"{region}: {reason}" for region, reason in survey.not_looked_at)
+        raise ProviderError(f"it was not looked at once more: {dark}", hint="run the same command again")
     found = judge(leftover.provider, survey.resources, world.clock.now(), named)
     return next((now.why for now in _spare(world, found) if now.cid == leftover.cid and not now.goes), "")
 

@@ -36,6 +36,7 @@ class Account(FakeDriver):
     refuses: Exception | None = None
     swept: list[str] = field(default_factory=list)
     stuck: set[str] = field(default_factory=set)
+    hidden: set[str] = field(default_factory=set)
     asked: list[tuple[str, ...]] = field(default_factory=list)
     repos: dict[str, str] = field(default_factory=dict)
     """Cids to the repository of the CI's run 77 that made them."""
@@ -44,7 +45,7 @@ class Account(FakeDriver):
         self.asked.append(regions)
         if self.refuses:
             raise self.refuses
-        stands = [found(cid, deadline) for cid, deadline in self.stands.items()]
+        stands = [found(cid, deadline) for cid, deadline in self.stands.items() if cid not in self.hidden]
         marked = [replace(r, ci_run="77", repo=repo) if (repo := self.repos.get(str(r.cid))) else r for r in stands]
         return Survey(tuple(marked), self.dark)
 
@@ -161,6 +162,18 @@ async def test_a_deadline_that_is_moved_while_a_person_reads_counts(stage: Stage
     assert account.swept == []
     assert (report.removed, report.left) == ((), ())
     assert "old-aaaaaa stays: its deadline is not 15 minutes past" in [getattr(e, "text", "") for e in stage.seen]
+
+
+async def test_where_nobody_can_look_once_more_nothing_goes(stage: Stage, account: Account) -> None:
+    def confirm(_going: object) -> bool:
+        account.stands["old-aaaaaa"] = NEW  # in a region that does not answer just now
+        account.hidden = {"old-aaaaaa"}
+        account.dark = (("here", "it does not answer"),)
+        return True
+
+    report = await gc(world_of(stage, account), GcChoice(delete=True), confirm)
+    assert account.swept == []
+    assert report.left == ("old-aaaaaa: it was not looked at once more: here: it does not answer",)
 
 
 async def test_what_cannot_go_is_said_and_stops_no_other(stage: Stage, account: Account) -> None:
