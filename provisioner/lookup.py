@@ -14,7 +14,7 @@ LOOKUP_VARIABLE = "SEALER_CLOUD_OPERATOR_LOOKUP"
 SECONDS = 3.0
 _LONGEST = 64
 Fetch = Callable[[str, Mapping[str, str]], bytes]
-"""URL, variables → the first bytes of the answer. Raises OSError, ValueError."""
+"""URL, variables → the first bytes of the answer. Raises OSError, ValueError, http.client.HTTPException."""
 
 
 def looker(settings: Settings, fetch: Fetch | None = None) -> Callable[[str], str]:
@@ -62,12 +62,14 @@ def fetch_https(url: str, environ: Mapping[str, str]) -> bytes:
 
 def _within(seconds: float, fetch: Callable[[], bytes]) -> bytes | None:
     """What `fetch` brings; None where it fails or takes longer: looking up a name alone may hang for half a minute."""
+    from http.client import HTTPException  # what answers at that address may be a portal that speaks something else
+
     found: list[bytes] = []
 
     def run() -> None:
         try:
             found.append(fetch())
-        except (OSError, ValueError):
+        except (OSError, ValueError, HTTPException):
             return
 
     thread = threading.Thread(target=run, daemon=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import re
 import threading
 from collections.abc import Mapping
@@ -77,6 +78,18 @@ def test_a_service_that_fails_or_hangs_is_given_up(tmp_path: Path, monkeypatch: 
     with pytest.raises(PreconditionError, match="did not tell it"):
         looker(settings(tmp_path), hanging)(SERVICE)
     never.set()
+
+
+def test_what_speaks_no_http_is_given_up_without_a_traceback(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def babbling(_url: str, _environ: Mapping[str, str]) -> bytes:
+        raise http.client.BadStatusLine("SSH-2.0-portal")
+
+    monkeypatch.setattr(threading, "excepthook", lambda told: print(told.exc_type.__name__))
+    with pytest.raises(PreconditionError, match="did not tell it"):
+        looker(settings(tmp_path), babbling)(SERVICE)
+    assert capfd.readouterr() == ("", "")
 
 
 @pytest.mark.parametrize("url", ["http://a.example/", "https://me:pw@a.example/", "a.example"])
