@@ -219,22 +219,28 @@ def _save(lease: Lease, report: UpReport | None) -> None:
 
 def _keep(lease: Lease, seconds: int) -> None:
     """Leave it standing, with a deadline where somebody keeps one; say how to look at it."""
-    world = build_world(lease.session.settings, ignore, Stop())
-    stored = world.engine.stored(lease.name)
-    provider = stored.accepted.provider if stored and stored.accepted else ""
-    until = "until you remove it: nobody else will"
-    if provider in BOUGHT:
-
-        async def work(run: Run) -> str | None:
-            return (await ttl.set_in(run.world, lease.name, seconds)).expires_at
-
-        _, deadline = _tried(lease, work)
-        until = f"until {deadline}" if deadline else "with the deadline that it had: it could not be moved"
     screen = lease.session.screen
-    screen.insist(styled(f"{lease.name} is kept {until}", "yellow"))
+    screen.insist(styled(f"{lease.name} is kept{_kept_until(lease, seconds)}", "yellow"))
     screen.insist(f"  look    sealer-cloud status {lease.name}")
     screen.insist(f"  enter   sealer-cloud ssh {lease.name} m1")
     screen.insist(f"  remove  sealer-cloud down {lease.name}")
+
+
+def _kept_until(lease: Lease, seconds: int) -> str:
+    """Until when, in words; never raises: the command has failed, and its exit code is what counts."""
+    world = build_world(lease.session.settings, ignore, Stop())
+    try:
+        stored = world.engine.stored(lease.name)
+    except SealerError as error:
+        return f", but its state cannot be read: {escape(error.message)}"
+    if not (stored and stored.accepted and stored.accepted.provider in BOUGHT):
+        return " until you remove it: nobody else will"
+
+    async def work(run: Run) -> str | None:
+        return (await ttl.set_in(run.world, lease.name, seconds)).expires_at
+
+    _, deadline = _tried(lease, work)
+    return f" until {deadline}" if deadline else " with the deadline that it had: it could not be moved"
 
 
 def _down(lease: Lease, code: int) -> int:

@@ -19,7 +19,7 @@ from provisioner.cli import lease as module
 from provisioner.cli.lease import own_name, parse_on_failure
 from provisioner.cli.main import main
 from provisioner.cli.relay import Relay
-from provisioner.errors import InterruptedRunError, LockedError, StepError, UsageError
+from provisioner.errors import InterruptedRunError, LockedError, PreconditionError, StepError, UsageError
 from provisioner.handover import Kept
 from provisioner.model.ids import ClusterId, HostName
 from provisioner.model.request import ClusterDoc, Clusterfile, UpArgs
@@ -211,6 +211,20 @@ def test_keeping_says_how_to_look(
     cluster.stands = False
     assert run("--on-failure", "keep:30m", command=TRUE) == 0
     assert cluster.calls[-1] == "down", "nothing failed, so nothing is kept"
+
+
+def test_what_is_kept_with_a_state_that_cannot_be_read_keeps_the_commands_exit_code(
+    cluster: Cluster, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    def torn(_name: str) -> Any:
+        raise PreconditionError("the state is torn")
+
+    command = ("sh", "-c", f"touch {tmp_path}/ran; exit 5")
+    cluster.stored = lambda name: torn(name) if (tmp_path / "ran").exists() else Cluster.stored(cluster, name)  # type: ignore[method-assign]
+    assert run("--on-failure", "keep:30m", command=command) == 5
+    err = capsys.readouterr().err
+    assert "is kept, but its state cannot be read: the state is torn" in err
+    assert "sealer-cloud down app-" in err
 
 
 def test_artifacts_of_a_good_run(cluster: Cluster, tmp_path: Path) -> None:
