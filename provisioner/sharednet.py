@@ -115,7 +115,8 @@ async def create_network(world: World, place: Place, wish: NetworkWish, confirm:
 async def delete_network(world: World, place: Place, name: str, confirm: ConfirmDelete) -> Deleted:
     """Remove an empty network and look again; `found` False where there is none.
 
-    Raises UsageError naming who still uses it, InterruptedRunError (130) for a "no", and what the driver raises.
+    Raises UsageError naming who still uses it, InterruptedRunError (130) for a "no", PreconditionError (12) where it grew
+    while a person read, and what the driver raises.
     """
     driver = await _driver(world, place.provider)
     region = await _region(driver, place)
@@ -126,8 +127,9 @@ async def delete_network(world: World, place: Place, name: str, confirm: Confirm
     _refuse_used(found)
     if not confirm(found):
         raise InterruptedRunError("not confirmed; nothing was deleted")
-    found = (await asyncio.to_thread(driver.networks, (region,), name)).found
+    shown, found = found, (await asyncio.to_thread(driver.networks, (region,), name)).found
     _refuse_used(found)  # a person may have read for an hour
+    _refuse_more(shown, found)
     refused = await _phase(world, Phase.REMOVE, f"network {name}", lambda: _remove(world, driver, found))
     left = await _left(world, driver, region, name)
     parts = [part for network in found for part in network.parts]
@@ -232,6 +234,16 @@ def _refuse_used(found: Iterable[SharedNetwork]) -> None:
         "\n".join([f"network {used[0].name} is in use{whose}; nothing was deleted", *lines[:MOST_LINES], *more]),
         hint="take the clusters down and remove what else stands in it, then run the same command",
     )
+
+
+def _refuse_more(shown: Iterable[SharedNetwork], found: Iterable[SharedNetwork]) -> None:
+    """Nothing goes that nobody has seen: another run may just make a network of that name. Raises PreconditionError."""
+    seen = {part.id for network in shown for part in network.parts}
+    more = [str(part) for network in found for part in network.parts if part.id not in seen]
+    if more:
+        raise PreconditionError(
+            f"the network changed meanwhile ({', '.join(more)}); nothing was deleted", hint="run the same command again"
+        )
 
 
 async def _remove(world: World, driver: Driver, found: Sequence[SharedNetwork]) -> list[str]:

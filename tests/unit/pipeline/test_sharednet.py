@@ -110,6 +110,19 @@ async def test_another_range_and_twins_are_refused(stage: Stage, cloud: NetworkC
         await create(stage, cloud)
 
 
+async def test_what_came_while_a_person_read_is_not_deleted_with_the_rest(stage: Stage, cloud: NetworkCloud) -> None:
+    await create(stage, cloud)
+
+    def confirm(found: Sequence[SharedNetwork]) -> bool:
+        parts = tuple(replace(part, id=f"{part.id}-twin") for part in found[0].parts)
+        cloud.nets["vpc-5"] = replace(found[0], id="vpc-5", parts=parts)
+        return True
+
+    with pytest.raises(PreconditionError, match=r"changed meanwhile \(vpc vpc-1-twin .*; nothing was deleted"):
+        await delete_network(world_of(stage, cloud), AWS, "ci", confirm)
+    assert set(cloud.nets) == {"vpc-1", "vpc-5"}
+
+
 async def test_what_changed_while_a_person_read_is_12(stage: Stage, cloud: NetworkCloud) -> None:
     def confirm(_plan: NetworkPlan) -> bool:
         cloud.nets["vpc-5"] = SharedNetwork("ci", "aws", "r1", "vpc-5", "10.5.0.0/16")
