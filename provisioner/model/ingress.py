@@ -242,7 +242,7 @@ def _lets_in(rule: Opening, wanted: Opening) -> bool:
     return (
         rule.first <= wanted.first
         and wanted.last <= rule.last
-        and IPv4Network(wanted.source).subnet_of(IPv4Network(rule.source))
+        and IPv4Network(wanted.source).subnet_of(IPv4Network(rule.source, strict=False))  # as somebody may have written it
     )
 
 

@@ -171,6 +171,10 @@ def test_what_a_group_lacks(rules: list[GroupRule], adds: int, drops: list[str])
     assert bool(admitted_words(change, guest(), acting=True)) is bool(adds)
 
 
+def test_a_rule_that_somebody_wrote_with_host_bits_is_read_as_its_network() -> None:
+    assert admission([rule("198.51.100.9/24")], guest()).add == ()
+
+
 def test_each_port_is_let_in_and_said() -> None:
     change = admission([rule(AWAY)], guest(AWAY, SSH, API, Opening(8000, 8100, "udp", None)))
     assert [(o.first, o.last, o.protocol) for o in change.add] == [(6443, 6443, "tcp"), (8000, 8100, "udp")]
