@@ -165,7 +165,7 @@ def check_machine(driver: Driver, spec: object, *, standing: bool) -> None:
 def choose_cid(world: World, wish: Wish, driver: Driver) -> ClusterId:
     """The stored cid; a new one for a new cluster, and for another cluster that takes the name over (--replace).
 
-    Machines of this name without state are somebody's: refused (3).
+    Machines of this name without state are somebody's, on this machine or in the account: refused (3).
     """
     if wish.stored and wish.stored.cid:
         return wish.stored.cid if is_standing(wish) else new_cid(ClusterName(wish.accepted.cluster), world.random)
@@ -174,7 +174,7 @@ def choose_cid(world: World, wish: Wish, driver: Driver) -> ClusterId:
     strangers = driver.find(name, (wish.accepted.region,) if wish.accepted.region else ())
     if strangers:
         raise UsageError(
-            f"{name} is already on this machine as {', '.join(f.cid for f in strangers)}, but its state is not here",
+            f"{name} stands already on {driver.name} as {', '.join(f.cid for f in strangers)}, but its state is not here",
             hint=f"take it over with `sealer-cloud adopt {name} --provider {driver.name}`, remove it with "
             f"`sealer-cloud down {name} --provider {driver.name}`, or take another --name",
         )

@@ -263,7 +263,7 @@ async def test_all_that_the_machine_lacks_is_said_before_anything_is_made(stage:
 async def test_machines_of_that_name_without_state_are_nobody_elses_to_take(stage: Stage) -> None:
     await stage.stand()
     stage.engine.stacks.clear()
-    with pytest.raises(UsageError, match="its state is not here"):
+    with pytest.raises(UsageError, match=r"^app stands already on local as app-\w+, but its state is not here"):
         await stage.up()
 
 
