@@ -107,6 +107,13 @@ class Api:
                 return
             token = {"NextToken": answer["NextToken"]}
 
+    def sdk_regions(self) -> frozenset[str]:
+        """The regions of all partitions that the SDK knows; no call. There may be newer ones."""
+        with self._guard:
+            session = self._opened()
+            kinds = session.get_available_partitions()
+            return frozenset(name for kind in kinds for name in session.get_available_regions("ec2", kind))
+
     def _client(self, service: str, region: str) -> Any:
         with self._guard:  # making clients is not safe in parallel, using them is
             if (service, region) not in self._clients:
@@ -114,18 +121,11 @@ class Api:
             return self._clients[service, region]
 
     def _made(self, service: str, region: str) -> Any:
-        boto3 = boto3_module()
+        session = self._opened()
         from botocore.config import Config
 
-        given = self._credentials
-        self._session = self._session or boto3.session.Session(
-            aws_access_key_id=given.key_id.reveal(),
-            aws_secret_access_key=given.secret.reveal(),
-            aws_session_token=given.token.reveal() if given.token else None,
-            region_name=region,
-        )
         attempts = 1 if service in NEVER_WAITED_FOR else self._attempts
-        return self._session.client(
+        return session.client(
             service,
             region_name=region,
             endpoint_url=self._endpoint(service),
@@ -137,6 +137,16 @@ class Api:
                 max_pool_connections=32,
             ),
         )
+
+    def _opened(self) -> Any:
+        given = self._credentials
+        self._session = self._session or boto3_module().session.Session(
+            aws_access_key_id=given.key_id.reveal(),
+            aws_secret_access_key=given.secret.reveal(),
+            aws_session_token=given.token.reveal() if given.token else None,
+            region_name=FALLBACK_REGION,  # each client names its own
+        )
+        return self._session
 
     def _endpoint(self, service: str) -> str | None:
         own = self._environ.get(f"AWS_ENDPOINT_URL_{service.upper().replace('-', '_')}")

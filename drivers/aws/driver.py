@@ -10,15 +10,17 @@ from typing import cast
 
 from drivers.aws import adopting, look, netmake, sharednet
 from drivers.aws.api import ATTEMPTS, FALLBACK_REGION, Api, Waits
-from drivers.aws.choose import kept, offers_of, place, with_prices
+from drivers.aws.choose import kept, offers_of, place
 from drivers.aws.credentials import Credentials, endings, passed_on, region_of, resolve
 from drivers.aws.diagnose import diagnose
 from drivers.aws.door import let_in
-from drivers.aws.facts import LIVE, gather, on_demand_price
+from drivers.aws.facts import LIVE, gather
 from drivers.aws.permissions import policy
 from drivers.aws.placement import Placement, parse_placement
+from drivers.aws.regions import demand_region, wanted, who
+from drivers.aws.regions import regions as every_region
 from drivers.aws.spec import AwsSpec, check_request, parse_aws
-from drivers.aws.standing import standing_prices, start_machines
+from drivers.aws.standing import priced, prices_of, standing_prices, start_machines
 from drivers.aws.sweep import REST_SECONDS, Waiting, let_go, remove
 from provisioner.errors import AccessError, PreconditionError, ProviderError, SealerError, UsageError, worst_of
 from provisioner.model import tags as words
@@ -110,15 +112,7 @@ class AwsDriver:
         pools = frozenset(host.pool for host in new)
         facts = gather(api, (account, region), accepted, pools, self._around.now())
         placement = place(accepted, old, facts, refused, standing)
-        prices: dict[str, float | None] = {}
-        for host in new:
-            placed = placement.hosts[host.name]
-            if placed.spot:
-                prices[host.name] = facts.spot.get((placed.zone, placed.machine_type))
-        listed = {placement.hosts[h.name].machine_type for h in new if not placement.hosts[h.name].spot}
-        on_demand = {name: on_demand_price(api, region, name) for name in sorted(listed)}
-        prices |= {h.name: on_demand[placement.hosts[h.name].machine_type] for h in new if h.name not in prices}
-        return self._chosen(accepted, with_prices(placement, prices))
+        return self._chosen(accepted, priced(api, facts, placement, tuple(str(host.name) for host in new)))
 
     def prices(self, accepted: Accepted, hosts: frozenset[str]) -> Mapping[str, tuple[float, str]]:
         """By one look-up per type, and one for all spot machines."""
@@ -156,14 +150,13 @@ class AwsDriver:
         return tuple(str(thing) for thing in look.strangers(api, ours, cid))
 
     def survey(self, regions: tuple[str, ...] = ()) -> Survey:
-        """Everything with our tags, with prices of machines; regions that refuse are told."""
+        """Everything with our tags, with prices of machines as they are paid for; regions that refuse are told."""
         _, api, _ = self._identity()
-        names = regions or look.regions(api, self.region())
+        names = wanted(api, regions, self.region())
         found, refused = look.everywhere(names, lambda name: look.in_region(api, name))
         things = [thing for part in found for thing in part]
-        kinds = sorted({(t.region, t.machine_type) for t in things if t.machine_type})
-        prices = {kind: on_demand_price(api, *kind) for kind in kinds}
-        resources = tuple(look.resource_of(t, prices.get((t.region, t.machine_type))) for t in things)
+        prices = prices_of(api, (t.sold_as for t in things if t.sold_as), self._around.now())
+        resources = tuple(look.resource_of(t, prices.get(t.sold_as) if t.sold_as else None) for t in things)
         return Survey(resources, tuple((name, error.message) for name, error in refused))
 
     def permissions(self) -> str:
@@ -231,7 +224,7 @@ class AwsDriver:
         """Clusters by tag, in every region that the account can use, all at once."""
         _, api, _ = self._identity()
         home = self._seen or self.region()
-        found, refused = look.everywhere(regions or look.regions(api, home), lambda where: look.in_region(api, where))
+        found, refused = look.everywhere(regions or every_region(api, home), lambda where: look.in_region(api, where))
         if refused and not found:
             raise worst_of(error for _, error in refused)
         for where, error in refused:
@@ -249,6 +242,8 @@ class AwsDriver:
         """Machines, network and group of a cluster by their tags."""
         self._seen = region or self._seen
         _, api, _ = self._identity()
+        if region:
+            demand_region(api, region)
         return adopting.standing(api, cid, self._of(cid), self._seen or self.region() or FALLBACK_REGION)
 
     def imports(self, accepted: Accepted, standing: Standing) -> Mapping[str, str]:
@@ -287,7 +282,7 @@ class AwsDriver:
     def networks(self, regions: tuple[str, ...] = (), name: str | None = None) -> Networks:
         """Shared networks by their tag."""
         _, api, _ = self._identity()
-        return sharednet.networks(api, regions or look.regions(api, self.region()), name)
+        return sharednet.networks(api, wanted(api, regions, self.region()), name)
 
     def plan_network(self, wish: NetworkWish) -> NetworkPlan:
         """VPC, way out, subnets and their routes, as far as they are missing."""
@@ -309,7 +304,7 @@ class AwsDriver:
 
     def _things(self, api: Api, cid: ClusterId | None = None) -> list[look.Found]:
         home = self._seen or self.region()
-        regions = self._within or ((self._seen,) if self._seen and cid else look.regions(api, home))
+        regions = self._within or ((self._seen,) if self._seen and cid else every_region(api, home))
         found, refused = look.everywhere(regions, lambda name: look.in_region(api, name, cid))
         for name, error in refused:
             # Where we may not even look, we made nothing; but at home, or where it was seen, we must.
@@ -329,8 +324,7 @@ class AwsDriver:
         """The one signed call that says whether the credentials are good, and whose they are."""
         if self._known is None:
             credentials, api = self._reach()
-            answer = api.call("sts", "get_caller_identity", self.region() or FALLBACK_REGION)
-            self._known = credentials, api, str(answer.get("Account", ""))
+            self._known = credentials, api, who(api, self.region())
         return self._known
 
     def _region_for(self, accepted: Accepted, old: Placement | None, account: str) -> str:

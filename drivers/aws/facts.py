@@ -10,6 +10,7 @@ from typing import Any
 from drivers.aws.api import PRICING_REGION, Api, filters, tags_in
 from drivers.aws.catalogue import query_of
 from drivers.aws.choose import CPU, Facts, MachineType
+from drivers.aws.regions import demand_region
 from provisioner.errors import AccessError, SealerError, UsageError
 from provisioner.model.accepted import Accepted, AcceptedOsImage
 from provisioner.model.tags import SHARED
@@ -27,6 +28,7 @@ def gather(api: Api, where: tuple[str, str], accepted: Accepted, pools: frozense
     Raises UsageError for what does not exist there.
     """
     account, region = where
+    demand_region(api, region)
     image, arch = find_image(api, region, accepted.os_image)
     zones = zones_of(api, region, accepted.zones)
     vpc, subnets = _network(api, region, accepted)

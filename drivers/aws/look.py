@@ -7,8 +7,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from drivers.aws.api import FALLBACK_REGION, Api, filters, tags_in
-from provisioner.errors import AccessError, SealerError
+from drivers.aws.api import Api, filters, tags_in
+from provisioner.errors import SealerError
 from provisioner.model import tags as words
 from provisioner.model.driver import FoundCluster, FoundResource
 from provisioner.model.ids import ClusterId, ClusterName, name_of
@@ -48,6 +48,10 @@ NETWORK = frozenset({"route-table", "internet-gateway", "subnet", "vpc"})
 """What a machine in it still uses."""
 
 
+Sold = tuple[str, str, str, bool]
+"""A machine as its price sees it: region, zone, type, whether it is a spot machine."""
+
+
 @dataclass(frozen=True, slots=True)
 class Found:
     """One thing with a tag of ours."""
@@ -57,8 +61,9 @@ class Found:
     id: str
     tags: Mapping[str, str]
     created: str | None = None
-    machine_type: str = ""
     state: str = ""
+    sold_as: Sold | None = None
+    """What its price depends on; None for what is no machine."""
 
     def __str__(self) -> str:
         """`instance i-0a in eu-central-1 (m1)`."""
@@ -69,18 +74,6 @@ class Found:
     def cid(self) -> ClusterId | None:
         """Its cluster."""
         return words.cid_in(self.tags)
-
-
-def regions(api: Api, home: str | None) -> tuple[str, ...]:
-    """Every region that the account can use, `home` first; only that one where the list may not be read."""
-    try:
-        found = api.call("ec2", "describe_regions", home or FALLBACK_REGION).get("Regions", ())
-    except AccessError:
-        if home is None:
-            raise
-        return (home,)
-    names = sorted(region["RegionName"] for region in found)
-    return (home, *(name for name in names if name != home)) if home else tuple(names)
 
 
 def everywhere(names: Iterable[str], look: Callable[[str], _T]) -> tuple[list[_T], list[tuple[str, SealerError]]]:
@@ -201,9 +194,14 @@ def _found(region: str, kind: str, id_: str, tags: Mapping[str, str], machines: 
         id=id_,
         tags=tags,
         created=launched.isoformat() if launched else None,
-        machine_type=str(machine.get("InstanceType", "")),
         state=str(machine.get("State", {}).get("Name", "")),
+        sold_as=_sold_as(region, machine) if machine else None,
     )
+
+
+def _sold_as(region: str, machine: Mapping[str, Any]) -> Sold:
+    zone = str((machine.get("Placement") or {}).get("AvailabilityZone", ""))
+    return region, zone, str(machine.get("InstanceType", "")), machine.get("InstanceLifecycle") == "spot"
 
 
 _STANDING = {

@@ -10,6 +10,7 @@ from drivers.aws import look
 from drivers.aws.api import Api, filters, tags_in
 from drivers.aws.facts import zones_of
 from drivers.aws.look import GONE, MACHINE, Found
+from drivers.aws.regions import demand_region
 from drivers.aws.sweep import REST_SECONDS, Waiting
 from drivers.aws.sweep import remove as remove_things
 from provisioner.errors import AccessError, SealerError
@@ -147,6 +148,7 @@ def _found(region: str, kind: str, own: str, tags: Iterable[Mapping[str, str]] |
 
 def plan(api: Api, wish: NetworkWish) -> NetworkPlan:
     """What is missing, in the order in which it can be made. Raises UsageError."""
+    demand_region(api, wish.region)
     rows = rows_in(api, wish.region, wish.name)
     standing = the_one([_network(api, wish.region, r) for r in rows], wish)
     zones = zones_of(api, wish.region, wish.zones)

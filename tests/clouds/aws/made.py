@@ -32,7 +32,8 @@ def make_network(cloud, cid=CID, region=REGION):
     return subnet, group
 
 
-def make_machine(cloud, subnet, host, cid=CID, region=REGION):
+def make_machine(cloud, subnet, host, cid=CID, region=REGION, **more):
+    """`more` goes into RunInstances."""
     marks = tags(cid, **{HOST: host})
     made = cloud.client(region).run_instances(
         ImageId=cloud.image(),
@@ -41,5 +42,6 @@ def make_machine(cloud, subnet, host, cid=CID, region=REGION):
         MaxCount=1,
         SubnetId=subnet,
         TagSpecifications=[*spec("instance", **marks), *spec("volume", **marks)],
+        **more,
     )
     return made["Instances"][0]["InstanceId"]

@@ -110,13 +110,12 @@ def test_a_region_that_refuses_or_is_silent_stops_no_other(cloud, monkeypatch):
 
 
 def test_standing_machines_have_the_price_of_today(cloud, monkeypatch):
-    from drivers.aws import driver, standing
+    from drivers.aws import standing
     from tests.clouds.aws.requests import accepted, chosen
 
     request = chosen(cloud.driver(), accepted(cloud.image(), nodes=2))
     asked = []
-    for module in (driver, standing):
-        monkeypatch.setattr(module, "on_demand_price", lambda _api, _region, kind: asked.append(kind) or 0.05)
+    monkeypatch.setattr(standing, "on_demand_price", lambda _api, _region, kind: asked.append(kind) or 0.05)
     prices = cloud.driver().prices(request, frozenset({"m1", "n1"}))
     assert prices == {"m1": (0.05, "USD"), "n1": (0.05, "USD")}
     assert asked == ["t3.medium"]
@@ -125,6 +124,34 @@ def test_standing_machines_have_the_price_of_today(cloud, monkeypatch):
     stays = cloud.driver().choose(kept, None, standing=frozenset({"m1", "n1", "n2"}))
     assert [offer.price for offer in stays.offers] == [0.05] * 3
     assert stays.placement == kept.placement
+
+
+def test_a_spot_machine_is_listed_at_the_spot_price_of_its_zone(cloud, monkeypatch):
+    from drivers.aws import standing
+
+    monkeypatch.setattr(standing, "on_demand_price", lambda _api, _region, _kind: 0.05)
+    market = {(ZONES[0], "t3.medium"): 0.011, (ZONES[1], "t3.medium"): 0.017}
+    asked = []
+    monkeypatch.setattr(
+        standing, "spot_prices", lambda _api, where, types, _now: asked.append((where, *types)) or market
+    )
+    subnet, _ = make_network(cloud)
+    make_machine(cloud, subnet, "m1")
+    for host in ("n1", "n2"):
+        make_machine(cloud, subnet, host, InstanceMarketOptions={"MarketType": "spot"})
+
+    def prices():
+        found = cloud.driver().survey((REGION,)).resources
+        return {r.name: (r.price, r.currency) for r in found if r.kind == "instance"}
+
+    assert prices() == {"m1": (0.05, "USD"), "n1": (0.011, "USD"), "n2": (0.011, "USD")}
+    assert asked == [(REGION, "t3.medium")], "one question for all of a region"
+    market.clear()
+    assert prices()["n1"] == (None, ""), "the on-demand price is not what it costs"
+    monkeypatch.undo()
+    monkeypatch.setattr(standing, "on_demand_price", lambda _api, _region, _kind: 0.05)
+    refuse(monkeypatch, lambda action, _region, _: "InternalError" if action == "describe_spot_price_history" else "")
+    assert prices()["m1"] == (0.05, "USD"), "a price that cannot be had hides nothing"
 
 
 def test_machines_that_were_stopped_by_hand_are_started_and_waited_for(cloud, monkeypatch):
