@@ -48,7 +48,7 @@ def show(world: World, name: ClusterName) -> TtlReport:
     return _report(accepted, cid, accepted.expires_at)
 
 
-async def extend(world: World, name: ClusterName, seconds: int, lock_timeout: float = 0.0) -> TtlReport:
+async def extend(world: World, name: ClusterName, seconds: int) -> TtlReport:
     """Move the deadline by so many seconds; from now on where there is none, or where it is past."""
 
     def later(before: str | None) -> str:
@@ -56,17 +56,17 @@ async def extend(world: World, name: ClusterName, seconds: int, lock_timeout: fl
         now = world.clock.now()
         return deadline_in(seconds, max(old, now) if old else now)
 
-    return await _change(world, name, later, lock_timeout)
+    return await _change(world, name, later)
 
 
 async def set_in(world: World, name: ClusterName, seconds: int) -> TtlReport:
     """Have the deadline so many seconds from now, whatever it was."""
-    return await _change(world, name, lambda _before: deadline_in(seconds, world.clock.now()), 0.0)
+    return await _change(world, name, lambda _before: deadline_in(seconds, world.clock.now()))
 
 
-async def cancel(world: World, name: ClusterName, lock_timeout: float = 0.0) -> TtlReport:
+async def cancel(world: World, name: ClusterName) -> TtlReport:
     """Take the deadline away: the cluster stays until `down`."""
-    return await _change(world, name, lambda _before: None, lock_timeout)
+    return await _change(world, name, lambda _before: None)
 
 
 def _report(accepted: Accepted, cid: ClusterId, before: str | None, silent: tuple[str, ...] = ()) -> TtlReport:
@@ -75,14 +75,12 @@ def _report(accepted: Accepted, cid: ClusterId, before: str | None, silent: tupl
     return TtlReport(name, cid, accepted.provider, accepted.expires_at, before, keeper, silent)
 
 
-async def _change(
-    world: World, name: ClusterName, deadline: Callable[[str | None], str | None], lock_timeout: float
-) -> TtlReport:
+async def _change(world: World, name: ClusterName, deadline: Callable[[str | None], str | None]) -> TtlReport:
     """Raises UsageError (3) no such cluster, a provider that keeps no deadline, or other changes that wait; HostError (7).
 
     Else as the engine's `up` does.
     """
-    async with hops.holding(world, name, "ttl", lock_timeout):
+    async with hops.holding(world, name, "ttl", 0.0):
         stored, accepted, cid = require_cluster(world, name)
         if accepted.provider not in BOUGHT:
             raise UsageError(

@@ -48,11 +48,6 @@ class AwsSpec:
     tags: Mapping[str, str]
     expires_at: str | None
 
-    @property
-    def own_network(self) -> bool:
-        """True where the network is made and removed with the cluster."""
-        return self.placement.vpc is None
-
 
 def check_request(accepted: Accepted) -> None:
     """Raises UsageError naming what AWS cannot serve; before anything is looked up."""

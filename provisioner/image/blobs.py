@@ -16,7 +16,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO, Protocol, Self
 
-from provisioner.errors import ImageError, PreconditionError
+from provisioner.errors import ImageError
 from provisioner.image import limits
 from provisioner.image.disk import explain, writing
 from provisioner.model.ids import Digest, hex_of
@@ -172,12 +172,6 @@ def open_new(path: Path) -> BinaryIO:
     except OSError as error:
         raise explain(error, "write", path) from error
     return os.fdopen(descriptor, "w+b")
-
-
-def require_folder(path: Path) -> None:
-    """Raise PreconditionError unless `path` is a folder."""
-    if not path.is_dir():
-        raise PreconditionError(f"{path} is no folder")
 
 
 @contextmanager

@@ -148,12 +148,6 @@ def name_of_urn(urn: str) -> str:
     return urn.split("::", 3)[-1]
 
 
-def type_of_urn(urn: str) -> str:
-    """The type token inside a URN, without its parents' types."""
-    parts = urn.split("::", 3)
-    return parts[2].rsplit("$", 1)[-1] if len(parts) > 2 else ""  # noqa: PLR2004 - stack, project, type, name
-
-
 def checksum(raw: bytes) -> str:
     """What the file backend notes beside a file: base64 of MD5. Finds damage, proves nothing against malice."""
     return base64.b64encode(hashlib.md5(raw, usedforsecurity=False).digest()).decode()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from provisioner.model.ids import ClusterId, ClusterName, Digest, RemotePath, hex_of
+from provisioner.model.ids import ClusterId, ClusterName, RemotePath
 
 DEFAULT_DATA_ROOT = "/var/lib/sealer/data"
 STATE_ROOT = "/var/lib/sealer-cloud"
@@ -30,10 +30,6 @@ class HostPaths:
     def rootfs(self) -> RemotePath:
         """The link that scripts see; switched by rename."""
         return RemotePath(f"{self.base}/rootfs")
-
-    def rootfs_of(self, digest: Digest) -> RemotePath:
-        """Where the rootfs of one digest lies."""
-        return RemotePath(f"{self.base}/rootfs.d/{hex_of(digest)}")
 
     @property
     def data(self) -> RemotePath:

@@ -16,7 +16,6 @@ from provisioner.infra.statefile import (
     name_of_urn,
     parse_deployment,
     to_state,
-    type_of_urn,
     with_hidden_user_data,
     without_pending_creates,
 )
@@ -321,5 +320,5 @@ def test_user_data_in_clear_is_found_and_made_a_secret():
 
 def test_urns():
     nested = "urn:pulumi:demo::sealer-cloud::my:Part$sealer:local:Host::m1"
-    assert (type_of_urn(nested), name_of_urn(nested)) == ("sealer:local:Host", "m1")
+    assert name_of_urn(nested) == "m1"
     assert name_of_urn("urn:pulumi:s::p::t::a::b") == "a::b"
