@@ -108,3 +108,8 @@ def to_error(action: str, code: str, message: str) -> SealerError:
 def error_kind(error: SealerError) -> Kind:
     """The kind of an error that `to_error` made."""
     return kind_of(error.evidence)
+
+
+def forbids(error: SealerError) -> bool:
+    """True where the key is good and may not look there: policies often name the regions of their users."""
+    return isinstance(error, AccessError) and error.evidence.startswith(("Forbidden", "NoPermission", "NotAuthorized"))

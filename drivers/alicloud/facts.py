@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 from drivers.alicloud.api import Api
 from drivers.alicloud.choose import DiskOffer, Stock, TypeFact, Want
-from drivers.alicloud.codes import Kind, error_kind
+from drivers.alicloud.codes import Kind, error_kind, forbids
 from drivers.alicloud.wire import items
 from provisioner.errors import SealerError, UsageError
 from provisioner.model.accepted import AcceptedOsImage
@@ -58,10 +58,7 @@ class Facts:
         try:
             return look()
         except SealerError as error:
-            forbidden = error_kind(error) is Kind.ACCESS and re.match(
-                r"Forbidden|NoPermission|NotAuthorized", error.evidence
-            )
-            if error_kind(error) is not Kind.UNKNOWN_ACTION and not forbidden:
+            if error_kind(error) is not Kind.UNKNOWN_ACTION and not forbids(error):
                 raise
             note = f"{what} not known: alicloud answers {error.evidence}"
             if note not in self.notes:

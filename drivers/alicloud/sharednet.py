@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from drivers.alicloud.api import Api
-from drivers.alicloud.codes import Kind, error_kind
+from drivers.alicloud.codes import Kind, error_kind, forbids
 from drivers.alicloud.network import list_subnets, list_vpcs
 from drivers.alicloud.sweep import DEPENDENCY_SECONDS, PAUSE, delete
-from drivers.alicloud.things import GROUP, INSTANCE, REGIONS_AT_ONCE, SUBNET, VPC, Account, Thing, forbids
+from drivers.alicloud.things import GROUP, INSTANCE, REGIONS_AT_ONCE, SUBNET, VPC, Account, Thing
 from drivers.alicloud.wire import items, tags_in
 from provisioner.errors import AccessError, ProviderError, SealerError, UsageError
 from provisioner.model import tags

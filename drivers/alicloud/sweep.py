@@ -6,7 +6,7 @@ import contextlib
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from drivers.alicloud.codes import Kind, error_kind
+from drivers.alicloud.codes import Kind, error_kind, forbids
 from drivers.alicloud.facts import Price
 from drivers.alicloud.prices import disk_goods, look_up, machine_goods
 from drivers.alicloud.things import (
@@ -22,7 +22,6 @@ from drivers.alicloud.things import (
     Thing,
     each,
     everywhere,
-    forbids,
     in_order,
 )
 from provisioner.errors import AccessError, ProviderError, SealerError, worst_of

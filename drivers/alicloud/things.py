@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from drivers.alicloud.api import Api
-from drivers.alicloud.codes import Kind, error_kind
+from drivers.alicloud.codes import Kind, error_kind, forbids
 from drivers.alicloud.wire import items, tags_in
-from provisioner.errors import AccessError, ProviderError, SealerError
+from provisioner.errors import ProviderError, SealerError
 from provisioner.model import tags
 from provisioner.model.ids import ClusterId
 
@@ -189,8 +189,3 @@ def each(regions: tuple[str, ...], look: Callable[[str], list[Thing]]) -> list[T
         return look(regions[0])
     with ThreadPoolExecutor(REGIONS_AT_ONCE) as pool:
         return [thing for found in pool.map(look, regions) for thing in found]
-
-
-def forbids(error: SealerError) -> bool:
-    """True where the key is good and may not look there: policies often name the regions of their users."""
-    return isinstance(error, AccessError) and error.evidence.startswith(("Forbidden", "NoPermission", "NotAuthorized"))
