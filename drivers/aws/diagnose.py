@@ -8,6 +8,7 @@ import re
 from typing import Any
 
 from drivers.aws.api import Api, filters
+from drivers.aws.wayout import default_routes, leads_out
 from provisioner.errors import SealerError
 
 LINES = 8
@@ -69,6 +70,7 @@ def _route(api: Api, region: str, machine: dict[str, Any]) -> str:
     address = machine.get("PublicIpAddress")
     where = filters({"association.subnet-id": machine["SubnetId"]})
     tables = api.call("ec2", "describe_route_tables", region, Filters=where).get("RouteTables", ())
-    outside = [r for t in tables for r in t.get("Routes", ()) if r.get("DestinationCidrBlock") == "0.0.0.0/0"]
+    outside = default_routes(tables)
     way = f"by {outside[0].get('GatewayId') or 'another way'}" if outside else "missing in the subnet's own table"
+    way += ", which is gone" if outside and not leads_out(tables) else ""
     return f"public address: {address or 'none'}; the default route is {way}"

@@ -22,6 +22,7 @@ from drivers.aws.regions import regions as every_region
 from drivers.aws.spec import AwsSpec, check_request, parse_aws
 from drivers.aws.standing import priced, prices_of, standing_prices, start_machines
 from drivers.aws.sweep import REST_SECONDS, Waiting, let_go, remove
+from drivers.aws.wayout import dead_ends
 from provisioner.errors import AccessError, PreconditionError, ProviderError, SealerError, UsageError, worst_of
 from provisioner.model import tags as words
 from provisioner.model.accepted import Accepted
@@ -112,7 +113,8 @@ class AwsDriver:
         pools = frozenset(host.pool for host in new)
         facts = gather(api, (account, region), accepted, pools, self._around.now())
         placement = place(accepted, old, facts, refused, standing)
-        return self._chosen(accepted, priced(api, facts, placement, tuple(str(host.name) for host in new)))
+        placement = priced(api, facts, placement, tuple(str(host.name) for host in new))
+        return self._chosen(accepted, placement, dead_ends(api, placement, accepted.network.get("shared")))
 
     def prices(self, accepted: Accepted, hosts: frozenset[str]) -> Mapping[str, tuple[float, str]]:
         """By one look-up per type, and one for all spot machines."""
@@ -337,7 +339,7 @@ class AwsDriver:
                 raise UsageError(f"this cluster is in {old.region}, not in {region}", hint="it cannot move")
         return region
 
-    def _chosen(self, accepted: Accepted, placement: Placement) -> Choice:
+    def _chosen(self, accepted: Accepted, placement: Placement, more: tuple[str, ...] = ()) -> Choice:
         user = accepted.ssh.user if accepted.ssh else "root"
         ending = endings(self._identity()[0], self._around.now())
         notes = [f"the AWS credentials may end before the run does: {ending}"] if ending else []
@@ -351,7 +353,7 @@ class AwsDriver:
         if open_to_all(accepted):
             notes.append(OPEN_NOTE)
         chosen = with_origin(placement.to_json(user), accepted)
-        return Choice(chosen, offers_of(accepted, placement), tuple(notes))
+        return Choice(chosen, offers_of(accepted, placement), (*notes, *more))
 
     def _plugin(self) -> Path | None:
         environ = self._around.environ

@@ -7,8 +7,9 @@ from typing import Any
 
 from drivers.aws.api import Api, CodeError
 from drivers.aws.failures import is_gone, of_code
-from drivers.aws.sharednet import ATTACHED, EVERYWHERE, GATEWAY, NAMES, ROUTED, ROUTES, SUBNET, VPC, WAY_OUT, rows_in
+from drivers.aws.sharednet import ATTACHED, GATEWAY, NAMES, ROUTED, ROUTES, SUBNET, VPC, WAY_OUT, rows_in
 from drivers.aws.sweep import FIRST_WAIT, LONGEST_WAIT, Waiting
+from drivers.aws.wayout import EVERYWHERE
 from provisioner.model.networks import NetworkPlan, Part, Tell
 
 AGAIN_SECONDS = 90.0
@@ -62,8 +63,10 @@ class Making:
         self._ids[ROUTES] = str(answer["RouteTable"]["RouteTableId"])
 
     def _way_out(self, _part: Part) -> None:
+        """A route whose gateway is gone still stands, and EC2 makes no second one beside it."""
         where = {"DestinationCidrBlock": EVERYWHERE, "GatewayId": self._ids[GATEWAY]}
-        self._call("create_route", RouteTableId=self._ids[ROUTES], **where)
+        if not self._call("create_route", RouteTableId=self._ids[ROUTES], **where):
+            self._call("replace_route", RouteTableId=self._ids[ROUTES], **where)
 
     def _subnet(self, part: Part) -> None:
         """Without public addresses by itself: a cluster's machines say which of them get one."""
@@ -81,7 +84,7 @@ class Making:
         return [{"ResourceType": kind, "Tags": [{"Key": key, "Value": value} for key, value in every.items()]}]
 
     def _call(self, action: str, **arguments: object) -> dict[str, Any]:
-        """Again where the service is busy, or does not see yet what was made a moment ago."""
+        """Again where the service is busy, or does not see yet what was made a moment ago; empty for what stands already."""
         until = self._waiting.monotonic() + AGAIN_SECONDS
         pause = FIRST_WAIT
         while True:

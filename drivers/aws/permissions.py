@@ -59,6 +59,7 @@ CHANGES = (
     "ec2:ModifyInstanceAttribute",
     "ec2:ModifySubnetAttribute",
     "ec2:ModifyVpcAttribute",
+    "ec2:ReplaceRoute",
     "ec2:RevokeSecurityGroupEgress",
     "ec2:RevokeSecurityGroupIngress",
     "ec2:StartInstances",
@@ -76,6 +77,7 @@ NETWORKS = (
     "ec2:DetachInternetGateway",
     "ec2:DisassociateRouteTable",
     "ec2:ModifyVpcAttribute",
+    "ec2:ReplaceRoute",
 )
 """What `network create|delete` change; leave the statement out for runners that only use networks."""
 

@@ -13,6 +13,7 @@ from drivers.aws.look import GONE, MACHINE, Found
 from drivers.aws.regions import demand_region
 from drivers.aws.sweep import REST_SECONDS, Waiting
 from drivers.aws.sweep import remove as remove_things
+from drivers.aws.wayout import leads_out
 from provisioner.errors import AccessError, SealerError
 from provisioner.model import tags as words
 from provisioner.model.networks import (
@@ -31,7 +32,6 @@ PROVIDER = "aws"
 VPC, SUBNET, GATEWAY, ROUTES = "vpc", "subnet", "internet-gateway", "route-table"
 NAMES, ATTACHED, WAY_OUT, ROUTED = "dns-hostnames", "gateway-attachment", "default-route", "route-table-association"
 """Parts without an id of their own that we keep: they go with what they belong to."""
-EVERYWHERE = "0.0.0.0/0"
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,8 +179,7 @@ def _has_names(api: Api, region: str, vpc: str) -> bool:
 def _way_out(rows: Rows) -> tuple[Part, ...]:
     """Gateway, its attachment, the route table and the route to the gateway."""
     attached = any(g.get("Attachments") for g in rows.gateways)
-    routed = any(r.get("DestinationCidrBlock") == EVERYWHERE for t in rows.tables for r in t.get("Routes", ()))
-    has = {GATEWAY: bool(rows.gateways), ATTACHED: attached, ROUTES: bool(rows.tables), WAY_OUT: routed}
+    has = {GATEWAY: bool(rows.gateways), ATTACHED: attached, ROUTES: bool(rows.tables), WAY_OUT: leads_out(rows.tables)}
     return tuple(Part(kind) for kind, there in has.items() if not there)
 
 

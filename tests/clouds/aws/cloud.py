@@ -16,6 +16,8 @@ from pathlib import Path
 import boto3
 from moto.ec2.exceptions import EC2ClientError
 from moto.ec2.models.instances import Instance, InstanceBackend
+from moto.ec2.models.internet_gateways import InternetGateway
+from moto.ec2.models.route_tables import Route
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
 from moto.server import ThreadedMotoServer
 from werkzeug.serving import make_server
@@ -176,9 +178,9 @@ def reset(moto):
 
 @contextlib.contextmanager
 def hooked(cloud):
-    """Moto's instances obey `refusals` and, where the cloud has hosts, boot and end real ones."""
+    """Moto's instances obey `refusals` and, where the cloud has hosts, boot and end real ones; its routes may be dead."""
     run, terminate = InstanceBackend.run_instances, Instance.terminate
-    private, public = Instance.private_ip_address, Instance.public_ip_address
+    private, public, state = Instance.private_ip_address, Instance.public_ip_address, Route.state
 
     def run_instances(self, image_id, count, user_data, security_group_names, **kwargs):
         _refuse(cloud, self, kwargs)
@@ -196,6 +198,7 @@ def hooked(cloud):
         return before
 
     InstanceBackend.run_instances, Instance.terminate = run_instances, end
+    Route.state = property(_route_state)
     Instance.private_ip_address = property(lambda self: cloud.addresses.get(self.id) or private.fget(self))
     Instance.public_ip_address = property(
         lambda self: (public.fget(self) and cloud.addresses.get(self.id)) or public.fget(self)
@@ -204,7 +207,13 @@ def hooked(cloud):
         yield cloud
     finally:
         InstanceBackend.run_instances, Instance.terminate = run, terminate
-        Instance.private_ip_address, Instance.public_ip_address = private, public
+        Instance.private_ip_address, Instance.public_ip_address, Route.state = private, public, state
+
+
+def _route_state(route):
+    """As EC2 has it, where moto says `active` whatever became of the gateway."""
+    lost = isinstance(route.gateway, InternetGateway) and route.gateway.vpc is None
+    return "blackhole" if lost else "active"
 
 
 def _boot(cloud, instance, user_data):

@@ -175,6 +175,14 @@ def test_diagnose_says_what_can_be_seen_and_never_fails(cloud):
     lines = cloud.driver().diagnose(REGION, machine)
     assert lines[0] == "the machine is running"
     assert any(line.startswith("public address: ") for line in lines)
+    ec2 = cloud.client()
+    vpc = ec2.describe_subnets(SubnetIds=[subnet])["Subnets"][0]["VpcId"]
+    gateway = ec2.describe_internet_gateways()["InternetGateways"][0]["InternetGatewayId"]
+    tables = ec2.describe_route_tables(Filters=[{"Name": "association.subnet-id", "Values": [subnet]}])["RouteTables"]
+    ec2.create_route(RouteTableId=tables[0]["RouteTableId"], DestinationCidrBlock="0.0.0.0/0", GatewayId=gateway)
+    assert any(line.endswith(f"by {gateway}") for line in cloud.driver().diagnose(REGION, machine))
+    ec2.detach_internet_gateway(InternetGatewayId=gateway, VpcId=vpc)
+    assert any(line.endswith(f"by {gateway}, which is gone") for line in cloud.driver().diagnose(REGION, machine))
     assert cloud.driver(AWS_ENDPOINT_URL="http://127.0.0.1:9").diagnose(REGION, machine) == ()
 
 

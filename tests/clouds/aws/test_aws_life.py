@@ -17,6 +17,7 @@ OF_THE_OFFICIAL_PLUGIN = {
     # … and changes in place of what a later request says
     "ec2:DeleteRoute",
     "ec2:ModifySubnetAttribute",
+    "ec2:ReplaceRoute",  # our own calls, too: where a shared network's gateway is gone
     # EC2 itself, at the first spot machine of an account
     "iam:CreateServiceLinkedRole",
 }

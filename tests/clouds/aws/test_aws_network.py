@@ -111,6 +111,40 @@ def test_what_differs_is_refused_and_a_rest_is_found(cloud):
     assert driver.remove_network(found["lost"], lambda _text: None) == ()
 
 
+@pytest.mark.parametrize("deleted", [True, False])
+def test_a_way_out_that_leads_nowhere_is_told_and_replaced(cloud, deleted):
+    """Somebody detached the gateway, or deleted it; the route stands, dead."""
+    driver, ec2 = cloud.driver(), cloud.client()
+    cloud.gate.policy = driver.permissions()
+    make(driver)
+    network = only(driver)
+    (gateway,) = (p.id for p in network.parts if p.kind == "internet-gateway")
+    ec2.detach_internet_gateway(InternetGatewayId=gateway, VpcId=network.id)
+    if deleted:
+        ec2.delete_internet_gateway(InternetGatewayId=gateway)
+
+    def notes(**asked):
+        choice = driver.choose(accepted(cloud.image(), network=asked), None, standing=frozenset())
+        return [note for note in choice.notes if "leads nowhere" in note]
+
+    assert ["network create ci" in note for note in notes(shared="ci")] == [True]
+    assert ["network create" in note for note in notes(vpc=network.id)] == [False], "it may be somebody else's"
+    parts = [*["internet-gateway"] * deleted, "gateway-attachment", "default-route"]
+    assert [p.kind for p in driver.plan_network(WISH).parts] == parts
+    make(driver)
+    assert driver.plan_network(WISH).parts == ()
+    assert notes(shared="ci") == notes(vpc=network.id) == notes() == []
+    assert driver.remove_network(only(driver), lambda _text: None) == ()
+    assert cloud.standing() == []
+
+
+def test_where_the_routes_may_not_be_read_nothing_is_told_and_hosts_are_chosen(cloud):
+    driver = cloud.driver()
+    make(driver)
+    cloud.gate.fault("DescribeRouteTables", "UnauthorizedOperation", status=403)
+    assert chosen(driver, accepted(cloud.image(), network={"shared": "ci"})).placement["vpc"]
+
+
 def test_create_calls_are_sent_once_and_a_busy_service_is_waited_for(cloud, monkeypatch):
     driver, calls, plain = cloud.driver(), [], Api.attempt
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -52,6 +53,10 @@ def test_aws_makes_only_what_is_missing_of_the_way_out() -> None:
     subnets = tuple({"SubnetId": f"subnet-{n}", "AvailabilityZone": f"z{n}"} for n in (1, 2))
     half = Rows("ci", {"VpcId": "vpc-1"}, subnets, (gateway,), (table,))
     assert [p.kind for p in _way_out(half)] == ["default-route"]
+    route = {"DestinationCidrBlock": "0.0.0.0/0", "GatewayId": "igw-1", "State": "active"}
+    for state, lacks in (("active", []), ("blackhole", ["default-route"])):
+        routed = replace(half, tables=({**table, "Routes": [{**route, "State": state}]},))
+        assert [p.kind for p in _way_out(routed)] == lacks, "a route to a gateway that is gone is no way out"
     assert [str(p) for p in _subnets(half, {"z3": "10.0.0.0/20"})] == [
         "route-table-association subnet-2 in z2",
         "subnet 10.0.0.0/20 in z3",
