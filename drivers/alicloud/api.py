@@ -28,7 +28,8 @@ UNREACHABLE_SECONDS = 30.0
 BUSY_SECONDS = 150.0
 """How long one that answers "later" is tried: longer than the minute that throttling may last."""
 FIRST_PAUSE, LONGEST_PAUSE = 0.5, 15.0
-PAGE_SIZE = {"ecs": 100, "vpc": 50}
+PAGE_SIZE = 50
+"""What every listing takes: DescribeSecurityGroups, DescribeVpcs and DescribeVSwitches refuse more (their API references)."""
 MOST_PAGES = 1000
 MOST_BYTES = 64 << 20
 
@@ -136,7 +137,7 @@ class Api:
 
     def pages(self, product: str, action: str, region: str, path: tuple[str, str], params: Params) -> Iterator[Any]:
         """All rows of a listing, whatever its paging: by number, or by token where the answer has one."""
-        more: dict[str, object] = {"PageNumber": 1, "PageSize": PAGE_SIZE[product]}
+        more: dict[str, object] = {"PageNumber": 1, "PageSize": PAGE_SIZE}
         seen = 0
         for number in range(1, MOST_PAGES):
             answer = self.call(product, action, region, {**params, **more})

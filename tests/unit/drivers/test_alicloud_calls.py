@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from alicloud_rig import KEYS, Answers
 from hypothesis import given
@@ -10,6 +12,7 @@ from hypothesis import strategies as st
 from drivers.alicloud import credentials, network, wire
 from drivers.alicloud.api import Endpoints
 from drivers.alicloud.codes import Kind, kind_of, to_error
+from drivers.alicloud.things import ALL
 from provisioner.errors import (
     AccessError,
     CapacityError,
@@ -136,6 +139,13 @@ def test_pages_are_read_to_the_end() -> None:
     answers = Answers(answer("a", "b"), answer("c"))
     assert [v["VpcId"] for v in network.list_vpcs(answers.api(), "r")] == ["a", "b", "c"]
     assert "PageNumber=2" in answers.asked[1][2]
+
+
+def test_no_page_is_larger_than_the_pickiest_listing_takes() -> None:
+    answers = Answers((200, {"TotalCount": 0}))
+    for kinds in ALL:
+        list(answers.api().pages(kinds.product, kinds.listing, "r", kinds.path, {}))
+    assert {re.findall(r"PageSize=(\d+)", query + body)[0] for _, query, body in answers.asked} == {"50"}
 
 
 def test_tokens_are_followed() -> None:

@@ -113,6 +113,11 @@ class Store:
             return {kind: len(list(group)) for kind, group in itertools.groupby(sorted(kinds))}
 
 
+MOST_PER_PAGE = {"SecurityGroups": 50, "Vpcs": 50, "VSwitches": 50}
+"""The largest `PageSize` of a listing, where it is not 100: the service's own API references of DescribeSecurityGroups,
+DescribeVpcs and DescribeVSwitches."""
+
+
 def page(p: Params, rows: list[dict[str, Any]], outer: str, inner: str) -> dict[str, Any]:
     """One page of a listing, by number or by token, whichever the call asks for. Raises ApiError for a wrong one."""
     if "MaxResults" in p or "NextToken" in p:
@@ -122,7 +127,7 @@ def page(p: Params, rows: list[dict[str, Any]], outer: str, inner: str) -> dict[
         token = f"next-{start + size}" if start + size < len(rows) else ""
         return {"TotalCount": len(rows), "MaxResults": size, "NextToken": token, outer: {inner: rest}}
     size, number = p.number("PageSize", 10), p.number("PageNumber", 1)
-    if not 1 <= size <= 100 or number < 1:
+    if not 1 <= size <= MOST_PER_PAGE.get(outer, 100) or number < 1:
         raise ApiError(400, "InvalidParameter.PageSize", "The specified PageSize or PageNumber is not valid.")
     rest = rows[(number - 1) * size : number * size]
     return {"TotalCount": len(rows), "PageNumber": number, "PageSize": size, "NextToken": "", outer: {inner: rest}}
