@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from provisioner.errors import UsageError
 from provisioner.model.accepted import Accepted
-from provisioner.model.driver import Choice, EngineNeeds, Refused, Survey, Visit
+from provisioner.model.driver import Choice, EngineNeeds, FoundMachine, Refused, Survey, Visit
 from provisioner.model.grammar import BOUGHT
 from provisioner.model.ids import ClusterId
 from provisioner.model.networks import NetworkPlan, Networks, NetworkWish, SharedNetwork, Tell
@@ -49,6 +49,10 @@ class NoCloud:
 
     def strangers(self, region: str | None, cid: ClusterId) -> tuple[str, ...]:  # noqa: ARG002 - the seam's
         """None: nobody else is in our networks."""
+        return ()
+
+    def inspect(self, cid: ClusterId) -> tuple[FoundMachine, ...]:  # noqa: ARG002 - the seam's
+        """None: nobody but a state says which they are."""
         return ()
 
     def within(self, regions: tuple[str, ...]) -> None:

@@ -62,11 +62,10 @@ def _lost(world: World, name: ClusterName) -> str:
         with contextlib.suppress(SealerError):  # whoever may not look there is told of the names
             driver = world.driver(provider) if provider not in BOUGHT else None
             if isinstance(driver, OnDisks) and driver.find(name):
-                return f"its hosts are on this machine: take it over with `sealer-cloud adopt {name} --provider {provider}`"
-    if did_you_mean(name, world.engine.names()):
-        return ""
-    adopt = f"if its state is lost and its machines live: `sealer-cloud adopt {name} --provider PROVIDER`"
-    return f"{nearest_cluster(world, name)}; {adopt}"
+                take = f"take it over with `sealer-cloud adopt {name} --provider {provider}`"
+                return f"its hosts are on this machine (`sealer-cloud status {name} --provider {provider}`): {take}"
+    look = f"if its state is lost and its machines live, name where they are: `sealer-cloud status {name} --provider PROVIDER`"
+    return f"{nearest_cluster(world, name)}; {look}"
 
 
 def nearest_cluster(world: World, name: str) -> str:

@@ -180,7 +180,8 @@ class _Tagged:
     half: Inventory | None
 
     async def cids(self) -> tuple[ClusterId, ...]:
-        found = await asyncio.to_thread(self.driver.find, self.args.name)
+        regions = (self.args.region,) if self.args.region else ()
+        found = await asyncio.to_thread(self.driver.find, self.args.name, regions)
         return tuple(cluster.cid for cluster in found if self.half is None or cluster.cid == self.half.cid)
 
     async def take(self, cid: ClusterId) -> Taken:

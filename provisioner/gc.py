@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from provisioner import hops
 from provisioner.errors import (
@@ -35,6 +35,8 @@ class GcChoice:
     regions: tuple[str, ...] = ()
     named: Named = NOBODY
     delete: bool = False
+    endpoints: Mapping[str, str] = field(default_factory=dict)
+    """Where the provider's services are: then it is looked there alone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +120,7 @@ async def look(world: World, choice: GcChoice) -> tuple[tuple[Leftover, ...], tu
     world.events(PhaseStarted(Phase.LOOK))
     begun = world.clock.monotonic()
     for provider in [named] if named else list(world.drivers):
-        surveys, failed = await _surveys(world, provider, choice.regions)
+        surveys, failed = await _surveys(world, provider, choice)
         if failed and named and not surveys:
             raise failed[0]
         dark += [(provider, error.message) for error in failed]
@@ -138,18 +140,20 @@ async def look(world: World, choice: GcChoice) -> tuple[tuple[Leftover, ...], tu
 
 
 async def _surveys(
-    world: World, provider: str, regions: tuple[str, ...]
+    world: World, provider: str, choice: GcChoice
 ) -> tuple[list[tuple[Endpoints, Survey]], list[SealerError]]:
-    """A survey of the usual place, and of every other that a cluster of this folder is in; and why some could not be had.
+    """A survey of the place that was named; else of the usual one, and of every other that a cluster of this folder is in.
+
+    And why some could not be had.
 
     What is found in two places is one thing under two addresses: it is told once.
     """
     surveys: list[tuple[Endpoints, Survey]] = []
     failed: list[SealerError] = []
     known: set[tuple[object, ...]] = set()
-    for endpoints in _places(world, provider):
+    for endpoints in [choice.endpoints] if choice.endpoints else _places(world, provider):
         try:
-            survey = await _survey(world, provider, regions, endpoints)
+            survey = await _survey(world, provider, choice.regions, endpoints)
         except SealerError as error:
             failed.append(error)
             continue

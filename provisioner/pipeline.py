@@ -7,15 +7,16 @@ words, files ─ make_wish ─▶ Wish ─ make_draft ─▶ Draft (plan: shown,
 from __future__ import annotations
 
 from provisioner import hops, removal, staying
-from provisioner.access import exec_on, list_clusters, ssh_argv, status
+from provisioner.access import exec_on, list_clusters, ssh_argv
 from provisioner.draft import make_draft, make_wish
 from provisioner.errors import InterruptedRunError
+from provisioner.finding import status
 from provisioner.model.ids import ClusterName
 from provisioner.model.intent import resolve_name
 from provisioner.model.plan import Plan
 from provisioner.model.report import DownReport, UpReport
 from provisioner.model.request import Clusterfile, UpArgs
-from provisioner.model.words import parse_provider
+from provisioner.model.site import Site
 from provisioner.world import Confirm, ConfirmDown, UpChoice, World
 
 __all__ = ["down", "exec_on", "list_clusters", "plan", "ssh_argv", "status", "up"]
@@ -63,13 +64,13 @@ async def up(world: World, args: UpArgs, files: Clusterfile, choice: UpChoice, c
 async def down(
     world: World,
     name: ClusterName,
-    provider: str | None,
+    site: Site,
     confirm: ConfirmDown,
     *,
     delete_data: bool = False,
     unasked: bool = False,
 ) -> DownReport:
-    """Remove a cluster, look, and only then say that it is gone; by looking alone where its state is lost.
+    """Remove a cluster, look, and only then say that it is gone; by looking at the site where its state is lost.
 
     On machines that stay it is undone, and their data kept unless `delete_data`; while one of them cannot be undone,
     the state stays, so that the same command goes on. `unasked`: nobody will read the plan, so what is not of the
@@ -79,9 +80,8 @@ async def down(
     and no provider named, LockedError (10), InterruptedRunError (130).
     """
     begun = world.clock.monotonic()
-    provider = parse_provider(provider) if provider else None
     async with hops.holding(world, name, "down", 0.0):
-        target = await removal.find_target(world, name, provider)
+        target = await removal.find_target(world, name, site)
         if isinstance(target, removal.Nothing):
             await world.engine.forget(name)  # a `down` that was cut at its last act may have left a key behind
             return removal.nothing_found(world, name, target, begun)
@@ -95,7 +95,7 @@ async def down(
         if standing := await staying.undo(world, target):
             return removal.to_report(world, target, (), standing, begun)
         strangers = target.plan.strangers  # the engine would wait for minutes for each part of a network that is in use
-        failed = strangers or await removal.destroy(world, target, named=provider is not None)
+        failed = strangers or await removal.destroy(world, target, named=site.provider is not None)
         removed, left = await removal.sweep(world, target)
         if not left:  # the look decides, not what the engine could not do
             await world.engine.forget(name, aside=target.stored is None or bool(failed))

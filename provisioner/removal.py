@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 
 from provisioner import operator, stage2
 from provisioner.access import env_source, known_image
@@ -16,6 +17,7 @@ from provisioner.apply.output import Masker
 from provisioner.draft import author_of, check_machine, secrets_of
 from provisioner.errors import AccessError, PreconditionError, ProviderError, SealerError, UsageError, worst_of
 from provisioner.events import Phase, PhaseDone, PhaseStarted, Warned
+from provisioner.finding import look_for
 from provisioner.machines import found_by_tag
 from provisioner.model.accepted import Accepted
 from provisioner.model.driver import STAYING, Driver, FoundCluster
@@ -24,7 +26,7 @@ from provisioner.model.hosts import Inventory
 from provisioner.model.ids import ClusterId, ClusterName, new_run_id, parse_digest
 from provisioner.model.images import Changeset, PinnedImage
 from provisioner.model.report import DownReport
-from provisioner.model.words import parse_provider
+from provisioner.model.site import Site
 from provisioner.transport.hostset import open_hosts
 from provisioner.world import DownPlan, World
 
@@ -39,11 +41,18 @@ class Target:
     """Every cid to sweep: one, but after a `--replace` that was cut."""
     regions: tuple[str, ...] = ()
     """Where a look saw it; empty where the state knows, or where there are no regions."""
+    said: Mapping[str, str] = field(default_factory=dict)
+    """Endpoints that a file says, for a cluster without a stored request."""
 
     @property
     def accepted(self) -> Accepted | None:
         """The stored request, where the stack got that far."""
         return self.stored.accepted if self.stored else None
+
+    @property
+    def endpoints(self) -> Mapping[str, str]:
+        """Where its cloud's services are."""
+        return self.accepted.endpoints if self.accepted else self.said
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,13 +62,13 @@ class Nothing:
     where: tuple[str, ...]
 
 
-async def find_target(world: World, name: ClusterName, provider: str | None) -> Target | Nothing:
-    """The cluster by its state; by looking where there is none, or where it does not know the machines (any more).
+async def find_target(world: World, name: ClusterName, site: Site) -> Target | Nothing:
+    """The cluster by its state; by looking at the site where there is none, or where it does not know the machines.
 
-    Raises UsageError (3): protected, another provider, several of that name; PreconditionError (12) a broken state and
-    no provider named.
+    Raises UsageError (3): protected, another provider, region or endpoints, several of that name; PreconditionError (12)
+    a broken state and no provider named.
     """
-    provider = parse_provider(provider) if provider else None
+    provider = site.provider
     try:
         stored = world.engine.stored(name)
     except PreconditionError as error:
@@ -72,92 +81,76 @@ async def find_target(world: World, name: ClusterName, provider: str | None) -> 
         world.events(Warned(f"{error.message}; removing by looking alone"))
         stored = None
     if stored is None:
-        found, where = await _look_for(world, name, provider)
+        found, where = await _look_for(world, name, site)
         if found and provider is None:  # another state folder may own it: whoever wants it gone says where it is
             raise UsageError(
                 f"this state folder knows no cluster {name}, but {found.provider} has {found.cid}",
                 hint=f"if that is the one you mean: sealer-cloud down {name} --provider {found.provider}, or take it over: "
                 f"sealer-cloud adopt {name} --provider {found.provider}",
             )
-        return Target(_plan_by_look(found), None, (found.cid,), found.regions) if found else Nothing(where)
-    plan = _plan_of(name, stored, provider)
+        if not found:
+            return Nothing(where)
+        return Target(_plan_by_look(found), None, (found.cid,), found.regions, site.endpoints)
+    plan = _plan_of(name, stored, site)
     if plan.cid is not None:
         return Target(plan, stored, tuple(dict.fromkeys((plan.cid, *stored.cids))))
     # Its Intent is gone, or was never made: a cut run may still have left machines.
     asked = stored.accepted
-    region = (asked.region,) if asked and asked.region else ()
-    found, _ = await _look_for(world, name, asked.provider if asked else provider, region)
+    site = Site(asked.provider, asked.region, asked.endpoints) if asked else site
+    found, _ = await _look_for(world, name, site)
     plan = replace(plan, provider=found.provider) if found else plan
     cids = tuple(dict.fromkeys((*((found.cid,) if found else ()), *stored.cids)))
     plan = replace(plan, cid=cids[0] if cids else None, hosts=found.hosts if found else ())
-    return Target(plan, stored, cids, found.regions if found else region)
+    return Target(plan, stored, cids, found.regions if found else site.regions, site.endpoints)
 
 
 def _plan_by_look(found: FoundCluster) -> DownPlan:
     return DownPlan(found.name, found.cid, found.provider, "", found.hosts, without_state=True)
 
 
-def _plan_of(name: ClusterName, stored: StackState, provider: str | None) -> DownPlan:
+def _plan_of(name: ClusterName, stored: StackState, site: Site) -> DownPlan:
     accepted = stored.accepted
     if accepted and accepted.protect:
         raise UsageError(f"{name} is protected", hint="set `protect: false` in its Infra document and run `up` first")
-    if accepted and provider and provider != accepted.provider:
-        raise UsageError(f"{name} is on provider {accepted.provider}, not {provider}")
+    if accepted:
+        _demand_same(name, accepted, site)
     return DownPlan(
         cluster=name,
         cid=stored.cid,
-        provider=accepted.provider if accepted else provider or "local",
+        provider=accepted.provider if accepted else site.provider or "local",
         image=accepted.image.reference if accepted else "",
         hosts=tuple(h.name for h in stored.inventory.hosts) if stored.inventory else (),
         without_state=False,
     )
 
 
-async def _look_for(
-    world: World, name: ClusterName, provider: str | None, regions: tuple[str, ...] = ()
-) -> tuple[FoundCluster | None, tuple[str, ...]]:
-    """The one of that name, and where was looked. Raises UsageError (3) for several, and as `find` for a named provider.
-
-    Without a name a provider that cannot be looked at is said: most people have no account with most clouds. A region
-    that cannot be looked at is said where the cluster was found elsewhere; else nobody may say that it is gone.
-    """
-    found: list[FoundCluster] = []
-    where: list[str] = []
-    dark: list[Warned] = []
-    unseen: list[tuple[str, SealerError]] = []
-    for chosen in [provider] if provider else list(world.drivers):
-        hint = f"if it is there: `sealer-cloud down {name} --provider {chosen}`"
-        before = len(unseen)
-        try:
-            found += await asyncio.to_thread(
-                world.driver(chosen).find, name, regions, lambda region, error: unseen.append((region, error))
-            )
-            where.append(chosen)
-        except SealerError as error:
-            if provider:
-                raise
-            dark.append(Warned(f"{chosen} was not looked at: {error.message}", hint))
-        dark += [Warned(f"{chosen} {place} was not looked at: {e.message}", hint) for place, e in unseen[before:]]
-    if len(found) > 1:
+def _demand_same(name: ClusterName, accepted: Accepted, site: Site) -> None:
+    """A state that is here says where its cluster is: elsewhere all of it would look gone. Raises UsageError (3)."""
+    if site.provider and site.provider != accepted.provider:
+        raise UsageError(f"{name} is on provider {accepted.provider}, not {site.provider}")
+    if site.region and accepted.region and site.region != accepted.region:
+        what = f"{name} is in region {accepted.region}, and the file says {site.region}"
+        raise UsageError(what, hint="leave -f out: its state is here, and knows where it is")
+    if site.endpoints and dict(site.endpoints) != dict(accepted.endpoints):
         raise UsageError(
-            f"several clusters are called {name}: {', '.join(f.cid for f in found)}",
+            f"{name} was made with {_shown(accepted.endpoints)}, and the file says {_shown(site.endpoints)}",
+            hint="leave -f out: its state is here; `up -f FILE` is what changes its endpoints",
+        )
+
+
+def _shown(endpoints: Mapping[str, str]) -> str:
+    return "endpoints " + ", ".join(f"{k}: {v}" for k, v in sorted(endpoints.items())) if endpoints else "no endpoints"
+
+
+async def _look_for(world: World, name: ClusterName, site: Site) -> tuple[FoundCluster | None, tuple[str, ...]]:
+    """The one of that name, and where was looked. Raises UsageError (3) for several."""
+    looked = await look_for(world, name, site)
+    if len(looked.found) > 1:
+        raise UsageError(
+            f"several clusters are called {name}: {', '.join(f.cid for f in looked.found)}",
             hint="their state is not here; remove each from the state folder that made it",
         )
-    if provider and unseen and not found:
-        raise _not_seen(name, provider, unseen)
-    for warning in dark if not found or provider else ():
-        world.events(warning)
-    return found[0] if found else None, tuple(where)
-
-
-def _not_seen(name: ClusterName, provider: str, unseen: list[tuple[str, SealerError]]) -> SealerError:
-    """Nothing was found, and not everywhere was looked: that is no proof."""
-    worst = worst_of(error for _, error in unseen)
-    places = ", ".join(region for region, _ in unseen)
-    return type(worst)(
-        f"no cluster {name} was found, but {provider} could not be looked at in {places}: {worst.message}",
-        hint=worst.hint or "run the same command again when it answers",
-    )
+    return looked.found[0] if looked.found else None, looked.where
 
 
 async def with_strangers(world: World, target: Target, *, unasked: bool) -> Target:
@@ -282,7 +275,7 @@ def _driver_of(world: World, target: Target) -> Driver:
 
     Without a request it looks wherever the account may.
     """
-    driver = world.driver(target.plan.provider, target.accepted.endpoints if target.accepted else None)
+    driver = world.driver(target.plan.provider, target.endpoints)
     driver.within(target.regions)
     if target.accepted is not None:
         with contextlib.suppress(SealerError):  # half made: its region is known even so, where one was named

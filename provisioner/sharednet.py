@@ -20,8 +20,8 @@ from provisioner.model.driver import Driver
 from provisioner.model.grammar import BOUGHT
 from provisioner.model.ids import new_run_id
 from provisioner.model.networks import NetworkPlan, Networks, NetworkWish, Part, SharedNetwork, Tell
+from provisioner.model.site import Site
 from provisioner.model.tags import network_tags
-from provisioner.model.words import parse_provider
 from provisioner.placing import ci_of
 from provisioner.world import World
 
@@ -31,14 +31,6 @@ LOOKS = 3
 MOST_LINES = 20
 """Occupants that a refusal names; a network of hundreds of machines must not fill the screen."""
 _T = TypeVar("_T")
-
-
-@dataclass(frozen=True, slots=True)
-class Place:
-    """Whose network, and where. `region` None: that of the user's own settings."""
-
-    provider: str
-    region: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,19 +59,20 @@ ConfirmDelete = Callable[[Sequence[SharedNetwork]], bool]
 """The same for what will go."""
 
 
-async def list_networks(world: World, provider: str | None, regions: tuple[str, ...]) -> Networks:
-    """The shared networks of a provider, or of all that sell machines; with the places that could not be looked at.
+async def list_networks(world: World, site: Site, regions: tuple[str, ...]) -> Networks:
+    """The shared networks of the site's provider, or of all that sell machines; with what could not be looked at.
 
-    Raises what a named provider raises; without one the worst of all where none could be looked at (5, 6).
+    In these regions (none: all of them). Raises what a named provider raises; without one the worst of all where none
+    could be looked at (5, 6).
     """
-    named = parse_provider(provider) if provider else None
+    named = site.provider
     found: list[SharedNetwork] = []
     dark: list[tuple[str, str]] = []
     failed: list[SealerError] = []
     asked = [named] if named else [name for name in world.drivers if name in BOUGHT]
     for name in asked:
         try:
-            networks = await _look(world, await _driver(world, name), regions, None)
+            networks = await _look(world, await asyncio.to_thread(world.driver, name, site.endpoints), regions, None)
         except SealerError as error:
             if named or isinstance(error, InterruptedRunError):
                 raise
@@ -95,14 +88,14 @@ async def list_networks(world: World, provider: str | None, regions: tuple[str, 
     return Networks(tuple(sorted(found, key=lambda n: (n.name, n.provider, n.region, n.id or ""))), tuple(dark))
 
 
-async def create_network(world: World, place: Place, wish: NetworkWish, confirm: ConfirmPlan) -> Created:
+async def create_network(world: World, site: Site, wish: NetworkWish, confirm: ConfirmPlan) -> Created:
     """Make a network, or what it lacks; nothing where it is whole. `wish.region` is filled in here.
 
     Raises UsageError for a range that differs, InterruptedRunError (130) for a "no", PreconditionError (12) where it
     changed while a person read, and what the driver raises.
     """
-    driver = await _driver(world, place.provider)
-    wish = NetworkWish(wish.name, await _region(driver, place), wish.zones, wish.cidr)
+    driver = await _driver(world, site)
+    wish = NetworkWish(wish.name, await _region(driver, site), wish.zones, wish.cidr)
     plan = await _phase(world, Phase.LOOK, f"network {wish.name}", lambda: asyncio.to_thread(driver.plan_network, wish))
     if plan.parts:
         if not confirm(plan):
@@ -112,14 +105,14 @@ async def create_network(world: World, place: Place, wish: NetworkWish, confirm:
     return Created(await _standing(world, driver, wish, plan), plan.parts)
 
 
-async def delete_network(world: World, place: Place, name: str, confirm: ConfirmDelete) -> Deleted:
+async def delete_network(world: World, site: Site, name: str, confirm: ConfirmDelete) -> Deleted:
     """Remove an empty network and look again; `found` False where there is none.
 
     Raises UsageError naming who still uses it, InterruptedRunError (130) for a "no", PreconditionError (12) where it grew
     while a person read, and what the driver raises.
     """
-    driver = await _driver(world, place.provider)
-    region = await _region(driver, place)
+    driver = await _driver(world, site)
+    region = await _region(driver, site)
     found = (await _look(world, driver, (region,), name)).found
     report = Deleted(name, driver.name, region, found=bool(found))
     if not found:
@@ -138,13 +131,13 @@ async def delete_network(world: World, place: Place, name: str, confirm: Confirm
     return replace(report, removed=removed, left=lines)
 
 
-async def _driver(world: World, provider: str) -> Driver:
-    return await asyncio.to_thread(world.driver, parse_provider(provider))
+async def _driver(world: World, site: Site) -> Driver:
+    return await asyncio.to_thread(world.driver, site.demand(), site.endpoints)
 
 
-async def _region(driver: Driver, place: Place) -> str:
+async def _region(driver: Driver, site: Site) -> str:
     """Raises UsageError where nobody names one, and where the provider has none."""
-    region = place.region or await asyncio.to_thread(driver.region)
+    region = site.region or await asyncio.to_thread(driver.region)
     if region:
         return region
     if driver.name not in BOUGHT:

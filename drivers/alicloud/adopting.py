@@ -7,11 +7,12 @@ from contextlib import suppress
 from typing import Any
 
 from drivers.alicloud.spec import AlicloudSpec
-from drivers.alicloud.things import GROUP, INSTANCE, SUBNET, VPC, Account, Thing
+from drivers.alicloud.things import GROUP, INSTANCE, SUBNET, VPC, Account, Thing, everywhere
 from drivers.alicloud.wire import items, tags_in
 from provisioner.errors import AccessError, ProviderError, UsageError
 from provisioner.model import tags
 from provisioner.model.adoption import Bought, Standing
+from provisioner.model.driver import FoundMachine
 from provisioner.model.ids import ClusterId, HostName
 
 
@@ -49,10 +50,43 @@ def _logical(kind: str, name: str, cid: ClusterId) -> str:
 
 
 def _bought(row: Mapping[str, Any]) -> Bought:
+    inside, outside = _addresses(row)
+    return Bought(HostName(tags_in(row)[tags.HOST]), str(row["InstanceId"]), inside or "", outside)
+
+
+def _addresses(row: Mapping[str, Any]) -> tuple[str | None, str | None]:
+    """A machine's address in its network and its public one."""
     inside = items(row, "VpcAttributes", "PrivateIpAddress", "IpAddress")
     outside = [a for a in items(row, "PublicIpAddress", "IpAddress") if a]
-    host = HostName(tags_in(row)[tags.HOST])
-    return Bought(host, str(row["InstanceId"]), str(inside[0]) if inside else "", str(outside[0]) if outside else None)
+    return str(inside[0]) if inside else None, str(outside[0]) if outside else None
+
+
+def machines(account: Account, cid: ClusterId) -> tuple[FoundMachine, ...]:
+    """The machines of a cluster as they stand, by host. Raises what a region refuses."""
+
+    def look(region: str) -> list[Thing]:
+        found = account.listed(INSTANCE, region, Tag=[{"Key": tags.CID, "Value": str(cid)}])
+        return [thing for thing in found if thing.cid == cid]
+
+    return tuple(sorted(map(_seen, everywhere(account, look)), key=lambda m: (m.host, m.id)))
+
+
+def _seen(thing: Thing) -> FoundMachine:
+    inside, outside = _addresses(thing.row)
+    return FoundMachine(
+        host=thing.tags.get(tags.HOST, ""),
+        id=thing.id,
+        state=str(thing.row.get("Status") or "unknown").lower(),
+        address=inside,
+        public=outside,
+        region=thing.region,
+        zone=str(thing.row.get("ZoneId") or "") or None,
+        machine_type=str(thing.row.get("InstanceType") or "") or None,
+        expires_at=thing.tags.get(tags.EXPIRES_AT),
+        run=thing.tags.get(tags.RUN),
+        ci_run=thing.tags.get(tags.CI_RUN),
+        repo=thing.tags.get(tags.REPO),
+    )
 
 
 def imports(spec: AlicloudSpec, found: Standing) -> Mapping[str, str]:

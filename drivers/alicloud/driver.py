@@ -27,6 +27,7 @@ from provisioner.model.driver import (
     Dark,
     EngineNeeds,
     FoundCluster,
+    FoundMachine,
     Marks,
     OutputSink,
     Refused,
@@ -280,6 +281,10 @@ class AlicloudDriver:
     def imports(self, accepted: Accepted, standing: Standing) -> Mapping[str, str]:
         """What the program of this request imports."""
         return adopting.imports(self.parse_spec(accepted), standing)
+
+    def inspect(self, cid: ClusterId) -> tuple[FoundMachine, ...]:
+        """Its machines by their tags."""
+        return adopting.machines(self._account(), cid)
 
     def leftovers(self, cid: ClusterId) -> tuple[str, ...]:
         """What is there of a cluster, and strangers in its network."""

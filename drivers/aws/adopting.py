@@ -13,6 +13,7 @@ from drivers.aws.spec import AwsSpec
 from provisioner.errors import ProviderError, UsageError
 from provisioner.model import tags as words
 from provisioner.model.adoption import Bought, Standing
+from provisioner.model.driver import FoundMachine
 from provisioner.model.ids import ClusterId, HostName
 
 
@@ -44,10 +45,6 @@ def _named(api: Api, region: str, cid: ClusterId, things: Iterable[Found]) -> di
 
 def _machines(api: Api, region: str, things: Iterable[Found]) -> list[Bought]:
     hosts = {t.id: t.tags[words.HOST] for t in things if t.kind == look.MACHINE and t.tags.get(words.HOST)}
-    if not hosts:
-        return []
-    batches = api.pages("ec2", "describe_instances", region, "Reservations", InstanceIds=list(hosts))
-    rows: list[Mapping[str, Any]] = [row for batch in batches for row in batch.get("Instances", ())]
     return [
         Bought(
             HostName(hosts[row["InstanceId"]]),
@@ -55,9 +52,39 @@ def _machines(api: Api, region: str, things: Iterable[Found]) -> list[Bought]:
             str(row.get("PrivateIpAddress") or ""),
             str(row["PublicIpAddress"]) if row.get("PublicIpAddress") else None,
         )
-        for row in rows
-        if row["InstanceId"] in hosts
+        for row in _rows(api, region, list(hosts))
     ]
+
+
+def _rows(api: Api, region: str, ids: list[str]) -> list[Mapping[str, Any]]:
+    """Machines as the service tells them, by their ids; no call for none, which would ask for all."""
+    batches = api.pages("ec2", "describe_instances", region, "Reservations", InstanceIds=ids) if ids else ()
+    return [row for batch in batches for row in batch.get("Instances", ()) if row["InstanceId"] in ids]
+
+
+def seen(api: Api, found: Iterable[Found]) -> tuple[FoundMachine, ...]:
+    """The machines among these things as they stand, by host."""
+    things = {thing.id: thing for thing in found if thing.kind == look.MACHINE}
+    regions = sorted({thing.region for thing in things.values()})
+    rows = [row for r in regions for row in _rows(api, r, [t.id for t in things.values() if t.region == r])]
+    return tuple(sorted((_seen(row, things[row["InstanceId"]]) for row in rows), key=lambda m: (m.host, m.id)))
+
+
+def _seen(row: Mapping[str, Any], thing: Found) -> FoundMachine:
+    return FoundMachine(
+        host=thing.tags.get(words.HOST, ""),
+        id=thing.id,
+        state=str(row["State"]["Name"]),
+        address=row.get("PrivateIpAddress") or None,
+        public=row.get("PublicIpAddress") or None,
+        region=thing.region,
+        zone=row.get("Placement", {}).get("AvailabilityZone"),
+        machine_type=row.get("InstanceType"),
+        expires_at=thing.tags.get(words.EXPIRES_AT),
+        run=thing.tags.get(words.RUN),
+        ci_run=thing.tags.get(words.CI_RUN),
+        repo=thing.tags.get(words.REPO),
+    )
 
 
 def imports(spec: AwsSpec, cluster: str, found: Standing) -> Mapping[str, str]:

@@ -33,6 +33,7 @@ from provisioner.model.driver import (
     Dark,
     EngineNeeds,
     FoundCluster,
+    FoundMachine,
     Marks,
     OutputSink,
     Refused,
@@ -251,6 +252,10 @@ class AwsDriver:
     def imports(self, accepted: Accepted, standing: Standing) -> Mapping[str, str]:
         """What the program of this request imports."""
         return adopting.imports(self.parse_spec(accepted), accepted.cluster, standing)
+
+    def inspect(self, cid: ClusterId) -> tuple[FoundMachine, ...]:
+        """Its machines by their tags."""
+        return adopting.seen(self._identity()[1], self._of(cid))
 
     def leftovers(self, cid: ClusterId) -> tuple[str, ...]:
         """What still carries the cluster's tag, rules left out (they go with their group), and strangers in its network."""

@@ -13,7 +13,7 @@ from drivers.local.spec import LocalSpec, parse_local
 from drivers.nocloud import NoCloud
 from provisioner.model.accepted import Accepted
 from provisioner.model.adoption import Login
-from provisioner.model.driver import Check, Dark, FoundCluster, Marks, OutputSink
+from provisioner.model.driver import Check, Dark, FoundCluster, FoundMachine, Marks, OutputSink
 from provisioner.model.ids import ClusterId, ClusterName, HostName
 
 
@@ -58,6 +58,10 @@ class LocalDriver(NoCloud):
     ) -> tuple[FoundCluster, ...]:
         """Clusters on this machine by records, cgroups and links."""
         return look.find_clusters(name, self._paths)
+
+    def inspect(self, cid: ClusterId) -> tuple[FoundMachine, ...]:
+        """Its hosts by records and processes."""
+        return look.machines_of(cid, self._paths, adopting.deadline(cid, self._paths))
 
     def kept(self, cid: ClusterId) -> Mapping[HostName, bytes]:
         """What each host keeps of its cluster, read from its disk."""

@@ -11,11 +11,11 @@ from drivers.local.defaults import default_paths
 from drivers.local.hierarchies import read_hierarchies
 from drivers.local.names import CGROUP_PREFIX, SWITCH, LocalPaths, Place, place_of
 from drivers.local.network import alias_cid, link_exists, netns_paths
-from drivers.local.processes import is_supervisor
-from drivers.local.state import host_names, listed
-from provisioner.errors import SealerError
-from provisioner.model.driver import FoundCluster
-from provisioner.model.ids import ClusterId, ClusterName, name_of, parse_cid
+from drivers.local.processes import is_running, is_supervisor
+from drivers.local.state import host_names, listed, read_host_record
+from provisioner.errors import PreconditionError, SealerError
+from provisioner.model.driver import FoundCluster, FoundMachine
+from provisioner.model.ids import ClusterId, ClusterName, HostName, name_of, parse_cid
 
 PROVIDER = "local"
 
@@ -48,6 +48,20 @@ def _hosts(place: Place) -> tuple[str, ...]:
     names.update(p.name for group in cgroups.groups(place.cgroup) for p in _children(group) if p.is_dir())
     names.update(p.name.removeprefix(place.netns_prefix) for p in netns_paths(place))
     return tuple(sorted(names - {SWITCH}))
+
+
+def machines_of(cid: ClusterId, paths: LocalPaths, expires_at: str | None) -> tuple[FoundMachine, ...]:
+    """The hosts of a cluster, half-made ones too (`incomplete`). Raises AccessError where the records may not be read."""
+    place = place_of(cid, paths)
+    return tuple(_machine(place, HostName(name), expires_at) for name in _hosts(place))
+
+
+def _machine(place: Place, name: HostName, expires_at: str | None) -> FoundMachine:
+    with suppress(PreconditionError):  # a broken record says as little as none
+        if record := read_host_record(place, name):
+            state = "running" if is_running(place, name) else "stopped"
+            return FoundMachine(name, record.machine_id, state, record.address, expires_at=expires_at)
+    return FoundMachine(name, "", "incomplete", expires_at=expires_at)
 
 
 def leftovers(cid: ClusterId, paths: LocalPaths | None = None) -> tuple[str, ...]:

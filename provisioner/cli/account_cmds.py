@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from provisioner.cli import flags
+from provisioner.cli import flags, sites
 from provisioner.cli import options as o
 from provisioner.cli.run import open_session
 
@@ -18,6 +18,7 @@ def gc(
     *,
     provider: o.ProviderFlag = None,
     region: o.GcRegions = None,
+    file: sites.Files = None,
     cluster: o.GcCluster = None,
     run: o.GcRun = None,
     delete: o.Delete = False,
@@ -27,15 +28,17 @@ def gc(
 
     Looks only, unless --delete or --yes is given. Deletes only clusters whose every part carries a deadline that is
     15 minutes past, or what --cluster or --run names. That this machine knows nothing of a cluster is no reason: all
-    else is listed as "owner unknown", with age and price.
+    else is listed as "owner unknown", with age and price. With -f it looks where the file's Infra says, and only there.
     """
     from provisioner.cli.account import run_gc
     from provisioner.gc import GcChoice, name_run
 
     session = open_session(given["output"], **flags.talk_of(given))
-    regions = o.listed(region, "REGION", session.settings.environ)
+    site = sites.read_site(session, provider, None, file)
+    regions = o.listed(region, "REGION", session.settings.environ) or site.regions
     yes = given["yes"] or given["auto_approve"]
-    choice = GcChoice(provider, regions, name_run(run, session.settings.environ, cluster), delete=delete or yes)
+    named = name_run(run, session.settings.environ, cluster)
+    choice = GcChoice(site.provider, regions, named, delete=delete or yes, endpoints=site.endpoints)
     return run_gc(session, choice, yes=yes)
 
 

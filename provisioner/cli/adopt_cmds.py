@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from provisioner.cli import flags
+from provisioner.cli import flags, sites
 from provisioner.cli import options as o
 from provisioner.cli.run import Run, Session, execute, open_session
 from provisioner.settings import PREFIX
@@ -15,6 +15,7 @@ from provisioner.settings import PREFIX
 if TYPE_CHECKING:
     from provisioner.adopting import AdoptArgs, AdoptPlan, AdoptReport
     from provisioner.cli.text import Lines
+    from provisioner.model.request import Clusterfile
 
 LoginKey = Annotated[
     str | None,
@@ -89,33 +90,32 @@ def adopt(
     `down` work as before.
     """
     from provisioner.adoptways import AdoptArgs
-    from provisioner.errors import UsageError
     from provisioner.model.ids import parse_cluster_name
 
     session = open_session(given["output"], **flags.talk_of(given))
     environ = session.settings.environ
-    if provider is None:
-        raise UsageError("adopt wants to know where the machines are", hint="give --provider")
+    site, documents = sites.read_both(session, provider, region, file)
     args = AdoptArgs(
         name=parse_cluster_name(name),
-        provider=provider,
+        provider=site.provider or "",
         cid=cluster_id,
-        region=region,
+        region=site.region,
         user=user,
         port=port,
         identity=Path(identity) if identity else None,
         host_keys=o.listed(host_key, "HOST_KEY", environ),
         known_hosts=Path(known_hosts) if known_hosts else None,
     )
-    return _run(session, args, o.listed(file, "FILE", environ), yes=given["yes"] or given["auto_approve"])
+    return run_adopt(session, args, documents, yes=given["yes"] or given["auto_approve"])
 
 
-def _run(session: Session, args: AdoptArgs, files: tuple[str, ...], *, yes: bool) -> int:
+def run_adopt(session: Session, args: AdoptArgs, documents: Clusterfile, *, yes: bool) -> int:
+    """`adopt`. Raises UsageError (3) where neither a flag nor a file names the provider."""
     from provisioner.adopting import adopt as take_over
-    from provisioner.cli.sources import read_sources
-    from provisioner.model.clusterfile import parse_clusterfile
+    from provisioner.errors import UsageError
 
-    documents = parse_clusterfile(read_sources(files))
+    if not args.provider:
+        raise UsageError("adopt wants to know where the machines are", hint="give --provider")
 
     async def work(run: Run) -> AdoptReport:
         def confirm(plan: AdoptPlan) -> bool:

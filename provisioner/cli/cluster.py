@@ -25,6 +25,7 @@ from provisioner.model.plan import Plan
 from provisioner.model.planhash import plan_to_json
 from provisioner.model.report import DownReport, UpReport
 from provisioner.model.request import Clusterfile, UpArgs
+from provisioner.model.site import ANYWHERE, Site
 from provisioner.world import UpChoice
 
 _PRICE = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9})?")
@@ -72,7 +73,7 @@ class DownWords:
     """What `down` was told: a name, or a run whose clusters go."""
 
     name: str | None
-    provider: str | None = None
+    site: Site = ANYWHERE
     run: str | None = None
     delete_data: bool = False
 
@@ -82,14 +83,14 @@ def run_down(session: Session, words: DownWords, *, yes: bool) -> int:
     if (words.name is None) == (words.run is None):
         raise UsageError("down wants the name of a cluster, or --run ID", hint="`sealer-cloud list` shows the names")
     if words.run is not None:
-        return _down_run(session, words.run, words.provider, yes=yes)
+        return _down_run(session, words.run, words.site, yes=yes)
     name = words.name or ""
     cluster = parse_cluster_name(name)
 
     async def work(run: Run) -> DownReport:
         confirm = run.asker.confirm_down
         report = await pipeline.down(
-            run.world, cluster, words.provider, confirm, delete_data=words.delete_data, unasked=yes
+            run.world, cluster, words.site, confirm, delete_data=words.delete_data, unasked=yes
         )
         if not report.removed and report.cid is None and (meant := did_you_mean(name, run.world.engine.names())):
             run.view.take(Warned(f"there is no cluster {name} here", meant))
@@ -105,12 +106,13 @@ def run_down(session: Session, words: DownWords, *, yes: bool) -> int:
     return ProviderError.exit_code if report.left else 0
 
 
-def _down_run(session: Session, run: str, provider: str | None, *, yes: bool) -> int:
+def _down_run(session: Session, run: str, site: Site, *, yes: bool) -> int:
     from provisioner.cli.account import run_gc
     from provisioner.gc import GcChoice, name_run
 
     named = name_run(run, session.settings.environ)
-    return run_gc(session, GcChoice(provider, named=named, delete=True), yes=yes)
+    choice = GcChoice(site.provider, site.regions, named, delete=True, endpoints=site.endpoints)
+    return run_gc(session, choice, yes=yes)
 
 
 def args_of(session: Session, given: Given) -> UpArgs:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from provisioner.cli import flags
+from provisioner.cli import flags, sites
 from provisioner.cli import options as o
 from provisioner.cli.run import open_session
 
@@ -51,17 +51,19 @@ def down(
     name: o.MaybeClusterArg = None,
     *,
     provider: o.ProviderFlag = None,
+    file: sites.Files = None,
     run: o.DownRun = None,
     delete_data: o.DeleteData = False,
     **given: Any,
 ) -> int:
     """Remove a cluster and everything that was made for it (alias: destroy).
 
-    Says that it is gone only after looking. Works without our state too: with --provider it looks at the machines.
+    Says that it is gone only after looking. Works without our state too: with --provider it looks at the machines, in
+    the cloud that the Infra of -f describes where it is not at the usual place.
     With --run instead of NAME it removes every cluster in your cloud accounts that this run made.
     """
     from provisioner.cli.cluster import DownWords, run_down
 
     session = open_session(given["output"], **flags.talk_of(given))
-    words = DownWords(name, provider, run, delete_data=delete_data)
+    words = DownWords(name, sites.read_site(session, provider, None, file), run, delete_data=delete_data)
     return run_down(session, words, yes=given["yes"] or given["auto_approve"])

@@ -31,6 +31,8 @@ from provisioner.model.plan import Plan
 from provisioner.model.planhash import plan_to_json
 from provisioner.model.report import DownReport, UpReport
 from provisioner.model.request import Clusterfile, UpArgs
+from provisioner.model.site import Site
+from provisioner.model.words import parse_provider
 from provisioner.stop import Stop
 from provisioner.world import UpChoice
 
@@ -248,7 +250,8 @@ def _down(lease: Lease, code: int) -> int:
 
     async def work(run: Run) -> DownReport:
         provider = lease.args.provider
-        return await pipeline.down(run.world, lease.name, provider, lambda _plan: True, delete_data=lease.own)
+        site = Site(parse_provider(provider) if provider else None)
+        return await pipeline.down(run.world, lease.name, site, lambda _plan: True, delete_data=lease.own)
 
     failed, report = _tried(lease, work, yes=True)
     screen = lease.session.screen

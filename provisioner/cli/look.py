@@ -6,9 +6,10 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from provisioner import access
+from provisioner import access, finding
 from provisioner.cli.durations import parse_duration
 from provisioner.cli.jsonout import exec_to_json, list_to_json, status_to_json
+from provisioner.cli.lostviews import print_lost
 from provisioner.cli.run import Run, Session, execute
 from provisioner.cli.screen import Screen
 from provisioner.cli.text import escape_lines, plain
@@ -18,7 +19,8 @@ from provisioner.errors import HostError, PreconditionError, StepError, UsageErr
 from provisioner.events import ignore
 from provisioner.model.hosts import Inventory
 from provisioner.model.ids import parse_cluster_name
-from provisioner.model.report import StatusReport
+from provisioner.model.report import LostReport, StatusReport
+from provisioner.model.site import ANYWHERE, Site
 from provisioner.stop import Stop
 from provisioner.world import ExecResult, World
 
@@ -31,16 +33,18 @@ class Reach:
     roles: tuple[str, ...] = ()
 
 
-def run_status(session: Session, name: str) -> int:
-    """`status NAME`."""
+def run_status(session: Session, name: str, site: Site = ANYWHERE) -> int:
+    """`status NAME`; at the site by tag, where no state here knows it."""
     cluster = parse_cluster_name(name)
 
-    async def work(run: Run) -> StatusReport:
-        return await access.status(run.world, cluster)
+    async def work(run: Run) -> StatusReport | LostReport:
+        return await finding.status(run.world, cluster, site)
 
     report = execute(session, work)
     screen = session.screen
-    if screen.look.output == "name":
+    if isinstance(report, LostReport):
+        print_lost(screen, report)
+    elif screen.look.output == "name":
         screen.print(h.name for h in report.hosts)
     elif screen.look.machine:
         screen.document(status_to_json(report))

@@ -2,23 +2,60 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
+import typer
+
 from provisioner.cli import options as o
+from provisioner.cli import sites
 from provisioner.cli.run import open_session
+from provisioner.settings import PREFIX
+
+Region = Annotated[
+    str | None,
+    typer.Option(
+        "--region",
+        metavar="REGION",
+        show_envvar=False,
+        envvar=f"{PREFIX}REGION",
+        help="Look only there, where the state is not here. Default: every region you can see.",
+    ),
+]
+Provider = Annotated[
+    str | None,
+    typer.Option(
+        "--provider",
+        metavar="PROVIDER",
+        show_envvar=False,
+        envvar=f"{PREFIX}PROVIDER",
+        help="Where to look for NAME by tag, where its state is not here.",
+        autocompletion=o.complete_provider,
+    ),
+]
 
 
 def status(
     name: o.MaybeClusterArg = None,
     *,
+    provider: Provider = None,
+    region: Region = None,
+    file: sites.Files = None,
     output: o.Output = "table",
     quiet: o.Quiet = False,
     verbose: o.Verbose = 0,
     color: o.Color = None,
 ) -> int:
-    """Show a cluster: its hosts, their health, and who holds its lock. Without NAME: all clusters."""
+    """Show a cluster: its hosts, their health, and who holds its lock. Without NAME: all clusters.
+
+    Where its state is lost, --provider has it looked for by tag: what stands of it, where, since which run and until
+    when. That reads from the provider alone, enters no machine and changes nothing.
+    """
     from provisioner.cli.look import run_list, run_status
 
     session = open_session(output, quiet=quiet, verbose=verbose, color=color)
-    return run_list(session) if name is None else run_status(session, name)
+    if name is None:
+        return run_list(session)
+    return run_status(session, name, sites.read_site(session, provider, region, file))
 
 
 def list_clusters(

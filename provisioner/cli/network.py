@@ -8,24 +8,26 @@ from provisioner.cli import networkviews as views
 from provisioner.cli.run import Run, Session, execute
 from provisioner.cli.text import count
 from provisioner.errors import ProviderError, UsageError
-from provisioner.model.grammar import BOUGHT, check_cidr
+from provisioner.model.grammar import check_cidr
 from provisioner.model.ids import parse_network_name
 from provisioner.model.networks import NetworkPlan, Networks, NetworkWish, SharedNetwork
-from provisioner.sharednet import Created, Deleted, Place, create_network, delete_network, list_networks
+from provisioner.model.site import Site
+from provisioner.sharednet import Created, Deleted, create_network, delete_network, list_networks
 
 
-def run_create(session: Session, place: Place, wish: NetworkWish, *, yes: bool) -> int:
+def run_create(session: Session, site: Site, wish: NetworkWish, *, yes: bool) -> int:
     """`network create`."""
     if wish.cidr and (wrong := check_cidr(wish.cidr)):
         raise UsageError(f"--cidr {wish.cidr} {wrong}", hint="write one like 10.0.0.0/16")
     parse_network_name(wish.name)
+    provider = site.demand()
 
     async def work(run: Run) -> Created:
         def confirm(plan: NetworkPlan) -> bool:
             question = f"Make {count(len(plan.parts), 'thing')}? [y/N] "
-            return run.asker.confirm(views.plan_lines(plan, place.provider), question, "--yes")
+            return run.asker.confirm(views.plan_lines(plan, provider), question, "--yes")
 
-        return await create_network(run.world, place, wish, confirm)
+        return await create_network(run.world, site, wish, confirm)
 
     report = execute(session, work, yes=yes)
     screen = session.screen
@@ -38,15 +40,16 @@ def run_create(session: Session, place: Place, wish: NetworkWish, *, yes: bool) 
     return 0
 
 
-def run_delete(session: Session, place: Place, name: str, *, yes: bool) -> int:
+def run_delete(session: Session, site: Site, name: str, *, yes: bool) -> int:
     """`network delete`. Returns 6 where something is left."""
     parse_network_name(name)
+    site.demand()
 
     async def work(run: Run) -> Deleted:
         def confirm(found: Sequence[SharedNetwork]) -> bool:
             return run.asker.confirm(views.delete_lines(found), f"Delete network {name} for good? [y/N] ", "--yes")
 
-        return await delete_network(run.world, place, name, confirm)
+        return await delete_network(run.world, site, name, confirm)
 
     report = execute(session, work, yes=yes)
     screen = session.screen
@@ -59,11 +62,11 @@ def run_delete(session: Session, place: Place, name: str, *, yes: bool) -> int:
     return ProviderError.exit_code if report.left else 0
 
 
-def run_networks(session: Session, provider: str | None, regions: tuple[str, ...]) -> int:
+def run_networks(session: Session, site: Site, regions: tuple[str, ...]) -> int:
     """`network list`."""
 
     async def work(run: Run) -> Networks:
-        return await list_networks(run.world, provider, regions)
+        return await list_networks(run.world, site, regions)
 
     networks = execute(session, work)
     screen = session.screen
@@ -76,10 +79,3 @@ def run_networks(session: Session, provider: str | None, regions: tuple[str, ...
         if not networks.found:
             screen.say("No shared networks found; `sealer-cloud network create NAME` makes one")
     return 0
-
-
-def place_of(provider: str | None, region: str | None) -> Place:
-    """Where a network is, as the flags say. Raises UsageError where no provider is named."""
-    if provider is None:
-        raise UsageError("no provider is named", hint=f"use --provider {' or '.join(BOUGHT)}")
-    return Place(provider, region)

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from provisioner.cli import flags
+from provisioner.cli import flags, sites
 from provisioner.cli import options as o
 from provisioner.cli.run import open_session
 from provisioner.settings import PREFIX
@@ -34,6 +34,7 @@ def network_create(
     *,
     provider: o.ProviderFlag = None,
     region: o.Region = None,
+    file: sites.Files = None,
     zone: Zones = None,
     cidr: Cidr = None,
     **given: Any,
@@ -43,31 +44,42 @@ def network_create(
     A cluster lives in it by `network: {shared: NAME}` in its Infra document; no `down` or `gc` removes it. The same
     command goes on where one was cut, and does nothing where nothing is missing.
     """
-    from provisioner.cli.network import place_of, run_create
+    from provisioner.cli.network import run_create
     from provisioner.model.networks import NetworkWish
 
     session = open_session(given["output"], **flags.talk_of(given))
-    place = place_of(provider, region)
-    wish = NetworkWish(name, region or "", o.listed(zone, "ZONE", session.settings.environ), cidr)
-    return run_create(session, place, wish, yes=given["yes"] or given["auto_approve"])
+    site = sites.read_site(session, provider, region, file)
+    wish = NetworkWish(name, site.region or "", o.listed(zone, "ZONE", session.settings.environ), cidr)
+    return run_create(session, site, wish, yes=given["yes"] or given["auto_approve"])
 
 
 @flags.taking(flags.Answer)
-def network_list(*, provider: o.ProviderFlag = None, region: o.GcRegions = None, **given: Any) -> int:
+def network_list(
+    *, provider: o.ProviderFlag = None, region: o.GcRegions = None, file: sites.Files = None, **given: Any
+) -> int:
     """List the shared networks of your cloud accounts, with the clusters in them."""
     from provisioner.cli.network import run_networks
 
     session = open_session(given["output"], **flags.talk_of(given))
-    return run_networks(session, provider, o.listed(region, "REGION", session.settings.environ))
+    site = sites.read_site(session, provider, None, file)
+    return run_networks(session, site, o.listed(region, "REGION", session.settings.environ) or site.regions)
 
 
 @flags.taking(flags.Yes, flags.Answer)
-def network_delete(name: NameArg, *, provider: o.ProviderFlag = None, region: o.Region = None, **given: Any) -> int:
+def network_delete(
+    name: NameArg,
+    *,
+    provider: o.ProviderFlag = None,
+    region: o.Region = None,
+    file: sites.Files = None,
+    **given: Any,
+) -> int:
     """Delete a shared network that nothing stands in any more.
 
     Refused while a cluster, a machine or anything else is in it, whosever it is. Ends with 6 if something is left.
     """
-    from provisioner.cli.network import place_of, run_delete
+    from provisioner.cli.network import run_delete
 
     session = open_session(given["output"], **flags.talk_of(given))
-    return run_delete(session, place_of(provider, region), name, yes=given["yes"] or given["auto_approve"])
+    site = sites.read_site(session, provider, region, file)
+    return run_delete(session, site, name, yes=given["yes"] or given["auto_approve"])

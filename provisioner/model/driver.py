@@ -54,6 +54,27 @@ class FoundCluster:
     """Where a look saw it; empty where there are no regions."""
 
 
+@dataclass(frozen=True, slots=True)
+class FoundMachine:
+    """One machine as a look shows it. `host` is empty where no tag names one, `state` the provider's own word.
+
+    None where nobody says. `run`, `ci_run` and `repo` say who made it; times RFC 3339.
+    """
+
+    host: str
+    id: str
+    state: str
+    address: str | None = None
+    public: str | None = None
+    region: str | None = None
+    zone: str | None = None
+    machine_type: str | None = None
+    expires_at: str | None = None
+    run: str | None = None
+    ci_run: str | None = None
+    repo: str | None = None
+
+
 Dark = Callable[[str, SealerError], None]
 """Told of a region that could not be looked at, and why."""
 
@@ -288,6 +309,9 @@ class Driver(Protocol):
 
     def within(self, regions: tuple[str, ...]) -> None:
         """What is asked about a cluster from now on is looked up in these regions alone."""
+
+    def inspect(self, cid: ClusterId) -> tuple[FoundMachine, ...]:
+        """The cluster's machines as they stand, by host; reads only. Asks the provider alone, and enters none of them."""
 
     def leftovers(self, cid: ClusterId) -> tuple[str, ...]:
         """Everything of this cluster that is still there, one line each, after looking from outside."""

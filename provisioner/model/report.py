@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from provisioner.model.driver import FoundMachine
 from provisioner.model.facts import HealthReading
 from provisioner.model.hosts import Inventory
 from provisioner.model.ids import ClusterId, ClusterName, HostName, StepId
@@ -112,6 +113,30 @@ class StatusReport:
     outputs: Mapping[str, str]
     expires_at: str | None
     lock: LockInfo | None
+
+
+@dataclass(frozen=True, slots=True)
+class LostCluster:
+    """A cluster that no state here knows: its machines, and everything that stands of it, one line each."""
+
+    cid: ClusterId
+    regions: tuple[str, ...]
+    machines: tuple[FoundMachine, ...]
+    things: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class LostReport:
+    """What `status` prints where only a look finds the cluster; of one name there may be several.
+
+    `words` are the flags that lead the next commands there.
+    """
+
+    cluster: ClusterName
+    provider: str
+    found: tuple[LostCluster, ...]
+    not_looked_at: tuple[tuple[str, str], ...]
+    words: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,7 @@ from provisioner.model.driver import (
     Dark,
     EngineNeeds,
     FoundCluster,
+    FoundMachine,
     Marks,
     Offer,
     OutputSink,
@@ -73,6 +74,10 @@ class FakeDriver(NoCloud):
 
     def strangers(self, _region: str | None, _cid: ClusterId) -> tuple[str, ...]:
         return tuple(self.foreign)
+
+    def inspect(self, cid: ClusterId) -> tuple[FoundMachine, ...]:
+        mine = {host: machine for (of, host), machine in self.machines.items() if of == cid}
+        return tuple(FoundMachine(h, m.machine_id, "running", m.address) for h, m in sorted(mine.items()))
 
     def leftovers(self, cid: ClusterId) -> tuple[str, ...]:
         return tuple(sorted(f"machine {host}" for found, host in self.machines if found == cid))

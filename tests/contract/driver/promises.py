@@ -89,6 +89,7 @@ def test_of_a_cluster_that_never_was_nothing_is_found_left_or_removed(rig: Rig) 
     assert rig.driver.find(ClusterName("contract-none")) == ()
     assert rig.driver.leftovers(cid) == ()
     assert rig.driver.sweep(cid) == ()
+    assert rig.driver.inspect(cid) == ()
     assert not rig.driver.orphans(cid, frozenset())
 
 
@@ -111,8 +112,13 @@ def test_a_cluster_is_found_by_name_listed_and_removed_by_cid_alone(finder: Rig)
     assert [(f.name, f.cid, f.provider, f.hosts) for f in found] == [("contract-one", cid, finder.provider, ("m1",))]
     assert found[0] in finder.driver.find(None)
     assert finder.driver.leftovers(cid)
+    (machine,) = finder.driver.inspect(cid)
+    assert (machine.host, machine.state.lower()) == ("m1", "running")
+    assert machine.id
+    assert machine.address
     assert finder.driver.sweep(cid)
     assert finder.driver.leftovers(cid) == ()
+    assert finder.driver.inspect(cid) == ()
     assert finder.driver.find(ClusterName("contract-one")) == ()
     assert finder.driver.sweep(cid) == (), "a second sweep has nothing to do"
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import UTC, datetime
+from typing import Any
 
 from provisioner.events import (
     BytesSent,
@@ -19,7 +20,7 @@ from provisioner.events import (
 )
 from provisioner.gc import GcReport
 from provisioner.handover import Outputs
-from provisioner.model.driver import FoundResource
+from provisioner.model.driver import FoundMachine, FoundResource
 from provisioner.model.facts import HealthReading
 from provisioner.model.hosts import Inventory, InventoryHost, SshTarget
 from provisioner.model.ids import ClusterId, ClusterName, Digest, HostName, StepId
@@ -31,6 +32,8 @@ from provisioner.model.report import (
     HostStatus,
     ListRow,
     LockInfo,
+    LostCluster,
+    LostReport,
     StatusReport,
     StepReport,
     UpReport,
@@ -193,6 +196,23 @@ def status_report(**fields: object) -> StatusReport:
         "lock": LockInfo(4711, "20261124T101500Z-abcdef", "up", "2026-11-24T10:15:00+00:00"),
     }
     return StatusReport(**{**known, **fields})  # type: ignore[arg-type]
+
+
+def lost_report(**fields: Any) -> LostReport:
+    """Two machines of a cluster that no state knows; one of them was replaced by a later run, outside of any CI."""
+    ours = {"region": "r-1", "zone": "r-1a", "machine_type": "t3.medium", "expires_at": "2026-11-24T20:00:00Z"}
+    m1 = FoundMachine("m1", "i-1", "running", "10.0.0.4", "203.0.113.4", run="run-1", ci_run="77", repo="o/app", **ours)
+    n1 = FoundMachine("n1", "i-2", "stopped\x1b[2J", "10.0.0.5", run="run-2", **ours)
+    cluster = LostCluster(ClusterId("etcd-a2b3c4"), ("r-1",), (m1, n1), ("instance i-1", "instance i-2", "vpc vpc-1"))
+    given = {"found": (cluster,), "not_looked_at": (("aws r-2", "not allowed"),), **fields}
+    return LostReport(ClusterName("etcd"), "aws", words="--provider aws -f Infra.yaml", **given)
+
+
+def lost_twice() -> LostReport:
+    """Two clusters of one name: of one the machines are gone, the other's carry no more than its cid."""
+    bare = FoundMachine("", "i-3", "running")
+    left = LostCluster(ClusterId("etcd-bbbbbb"), (), (), ("vpc vpc-2",))
+    return lost_report(found=(LostCluster(ClusterId("etcd-aaaaaa"), ("r-1",), (bare,), ()), left), not_looked_at=())
 
 
 def list_rows() -> tuple[ListRow, ...]:

@@ -15,6 +15,7 @@ from provisioner.cli.accountviews import gc_lines, outputs_env_lines, outputs_li
 from provisioner.cli.board import Board
 from provisioner.cli.failure import failure_lines
 from provisioner.cli.live import make_console, to_rich
+from provisioner.cli.lostviews import lost_lines
 from provisioner.cli.planview import down_lines, down_question, plan_lines, plan_question
 from provisioner.cli.progress import LogLines, lasting_line, moving_lines
 from provisioner.cli.screen import Look, Screen
@@ -96,6 +97,9 @@ SCREENS: dict[str, Callable[[], Lines]] = {
     "up-nothing": lambda: up_lines(s.up_report(changed=False), {}),
     "status": lambda: status_lines(s.status_report()),
     "status-wide": lambda: status_lines(s.status_report(lock=None, outputs={}), wide=True),
+    "status-lost": lambda: lost_lines(s.lost_report()),
+    "status-lost-wide": lambda: lost_lines(s.lost_report(), wide=True),
+    "status-lost-twice": lambda: lost_lines(s.lost_twice()),
     "list": lambda: list_lines(s.list_rows()),
     "list-wide": lambda: list_lines(s.list_rows(), wide=True),
     "doctor": lambda: check_lines(CHECKS),

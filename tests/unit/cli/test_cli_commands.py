@@ -19,6 +19,7 @@ from provisioner.events import Phase as EventPhase
 from provisioner.events import PhaseDone, PhaseStarted
 from provisioner.model.ids import StepId
 from provisioner.model.request import UpArgs
+from provisioner.model.site import Site
 from provisioner.world import ExecResult, UpChoice
 from tests.golden.cli import samples as s
 
@@ -53,14 +54,14 @@ class Pipeline:
         self,
         _world: Any,
         name: str,
-        provider: str | None,
+        site: Site,
         confirm: Callable[[Any], bool],
         *,
         delete_data: bool,
         unasked: bool,
     ) -> Any:
         del unasked
-        self.calls.append((name, provider, confirm(s.down_plan()), delete_data))
+        self.calls.append((name, site, confirm(s.down_plan()), delete_data))
         return _answer(self.down_answer)
 
     async def status(self, _world: Any, name: str) -> Any:
@@ -321,7 +322,7 @@ def test_down(verb: str, pipeline: Pipeline, capsys: pytest.CaptureFixture[str])
     assert main([verb, "etcd", "--provider", "local", "-y", "-o", "json"]) == 0
     assert read(capsys, "down")["removed"]
     assert main([verb, "etcd", "--delete-data", "-y"]) == 0
-    assert pipeline.calls == [("etcd", "local", True, False), ("etcd", None, True, True)]
+    assert pipeline.calls == [("etcd", Site("local"), True, False), ("etcd", Site(), True, True)]
 
 
 def test_down_that_leaves_something_is_6(pipeline: Pipeline, capsys: pytest.CaptureFixture[str]) -> None:

@@ -11,7 +11,7 @@ from jsonschema import Draft202012Validator
 from referencing import Registry, Resource
 
 from provisioner.adopting import AdoptReport
-from provisioner.cli import accountviews, adopt_cmds, jsonout, networkviews
+from provisioner.cli import accountviews, adopt_cmds, jsonout, lostviews, networkviews
 from provisioner.cli.screen import to_json, to_yaml
 from provisioner.image.store import ImageDetail, ImageRow, Removed
 from provisioner.infra.install import EngineInfo, EngineStatus
@@ -52,6 +52,7 @@ DOCUMENTS: dict[str, list[dict[str, object]]] = {
         jsonout.down_to_json(s.down_report(kept=(KeptData(HostName("m1"), "/data", None),))),
     ],
     "status": [jsonout.status_to_json(s.status_report()), jsonout.status_to_json(s.status_report(lock=None))],
+    "status-lost": [lostviews.lost_to_json(r) for r in (s.lost_report(), s.lost_twice())],
     "list": [jsonout.list_to_json(s.list_rows()), jsonout.list_to_json(())],
     "exec": [jsonout.exec_to_json(ExecResult("m1", rc, "out", "err", "")) for rc in (0, 3, None)],
     "doctor": [jsonout.checks_to_json([Check("a", ok=False, detail="d", hint="h")]), jsonout.checks_to_json([])],

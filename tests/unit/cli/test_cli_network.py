@@ -18,7 +18,8 @@ from provisioner.cli.main import main
 from provisioner.cli.networkviews import networks_lines
 from provisioner.cli.text import to_plain
 from provisioner.model.networks import Networks, NetworkWish
-from provisioner.sharednet import Created, Deleted, Place
+from provisioner.model.site import Site
+from provisioner.sharednet import Created, Deleted
 from tests.golden.cli import netsamples as ns
 
 SCHEMAS = Path(__file__).resolve().parents[3] / "docs" / "schema"
@@ -34,16 +35,16 @@ class Work:
     deleted: Deleted = field(default_factory=ns.deleted)
     networks: Networks = field(default_factory=ns.networks)
 
-    async def create(self, _world: Any, place: Place, wish: NetworkWish, confirm: Callable[[Any], bool]) -> Created:
-        self.asked.append((place, wish, confirm(ns.PLAN)))
+    async def create(self, _world: Any, site: Site, wish: NetworkWish, confirm: Callable[[Any], bool]) -> Created:
+        self.asked.append((site, wish, confirm(ns.PLAN)))
         return self.created
 
-    async def delete(self, _world: Any, place: Place, name: str, confirm: Callable[[Any], bool]) -> Deleted:
-        self.asked.append((place, name, confirm((ns.network(),))))
+    async def delete(self, _world: Any, site: Site, name: str, confirm: Callable[[Any], bool]) -> Deleted:
+        self.asked.append((site, name, confirm((ns.network(),))))
         return self.deleted
 
-    async def list(self, _world: Any, provider: str | None, regions: tuple[str, ...]) -> Networks:
-        self.asked.append((provider, regions))
+    async def list(self, _world: Any, site: Site, regions: tuple[str, ...]) -> Networks:
+        self.asked.append((site.provider, regions))
         return self.networks
 
 
@@ -72,7 +73,7 @@ def read(capsys: pytest.CaptureFixture[str], schema: str) -> dict[str, Any]:
 def test_create_takes_its_flags_shows_and_answers(work: Work, capsys: pytest.CaptureFixture[str]) -> None:
     flags = ("--zone", "z-a", "--zone", "z-b", "--cidr", "10.8.0.0/16", "--yes")
     assert main(["network", "create", "ci", *AT, *flags]) == 0
-    assert work.asked == [(Place("aws", "r-1"), NetworkWish("ci", "r-1", ("z-a", "z-b"), "10.8.0.0/16"), True)]
+    assert work.asked == [(Site("aws", "r-1"), NetworkWish("ci", "r-1", ("z-a", "z-b"), "10.8.0.0/16"), True)]
     captured = capsys.readouterr()
     assert "Network ci (aws, r-1, 10.0.0.0/16)" in captured.err
     assert "+ subnet 10.0.0.0/20 in z-a" in captured.err

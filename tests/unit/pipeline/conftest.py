@@ -18,6 +18,7 @@ from provisioner.model.ids import ClusterName, HostName
 from provisioner.model.plan import Plan
 from provisioner.model.report import DownReport, UpReport
 from provisioner.model.request import Clusterfile, UpArgs
+from provisioner.model.site import Site
 from provisioner.settings import load_settings
 from provisioner.stop import Stop
 from provisioner.transport.connection import Connection
@@ -125,7 +126,7 @@ class Stage:
         return await pipeline.plan(self.world, args, Clusterfile(), choice)
 
     async def down(self, provider: str | None = None) -> DownReport:
-        return await pipeline.down(self.world, ClusterName("app"), provider, self.confirm_down)
+        return await pipeline.down(self.world, ClusterName("app"), Site(provider), self.confirm_down)
 
     def confirm(self, plan: Plan) -> bool:
         self.asked.append(plan)

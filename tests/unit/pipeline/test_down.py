@@ -10,6 +10,7 @@ from provisioner.events import Warned
 from provisioner.infra.locks import ClusterLock
 from provisioner.model.driver import FoundCluster
 from provisioner.model.ids import ClusterName
+from provisioner.model.site import ANYWHERE, Site
 from tests.fakes.driver import FakeDriver
 from tests.fakes.engine import FakeStack
 
@@ -42,13 +43,13 @@ async def test_a_cloud_without_credentials_is_in_nobodys_way(stage: Stage) -> No
 
     drivers = {"local": lambda _around: stage.driver, "aws": lambda _around: NoKeys(stage.engine.machines)}
     world = replace(stage.world, drivers=drivers)
-    report = await pipeline.down(world, ClusterName("app"), None, stage.confirm_down)
+    report = await pipeline.down(world, ClusterName("app"), ANYWHERE, stage.confirm_down)
     assert (report.cid, report.provider, report.left) == (None, "local", ())
     (warned,) = [e for e in stage.seen if isinstance(e, Warned)]
     assert warned.text == "aws was not looked at: no credentials"
     assert "--provider aws" in warned.hint
     with pytest.raises(AccessError):
-        await pipeline.down(world, ClusterName("app"), "aws", stage.confirm_down)
+        await pipeline.down(world, ClusterName("app"), Site("aws"), stage.confirm_down)
 
 
 async def test_down_works_by_looking_where_the_state_is_lost(stage: Stage) -> None:

@@ -12,6 +12,7 @@ from provisioner.errors import AccessError, PreconditionError, ProviderError, Se
 from provisioner.events import Warned
 from provisioner.model.driver import Check, Dark, FoundCluster
 from provisioner.model.ids import ClusterId, ClusterName
+from provisioner.model.site import ANYWHERE
 from provisioner.world import DownPlan
 from tests.fakes.driver import FakeCloud, FakeDriver
 
@@ -60,7 +61,7 @@ async def test_a_stranger_is_found_first_and_stops_what_nobody_reads(stage: Stag
     driver.foreign = [STRANGER]
     before = (dict(stage.engine.machines), list(stage.engine.mutations))
     with pytest.raises(UsageError, match="instance i-9") as told:
-        await pipeline.down(stage.world, APP, None, stage.confirm_down, unasked=True)
+        await pipeline.down(stage.world, APP, ANYWHERE, stage.confirm_down, unasked=True)
     assert told.value.exit_code == 3
     assert "without --yes" in told.value.hint
     assert before == (stage.engine.machines, stage.engine.mutations)
@@ -70,7 +71,7 @@ async def test_a_person_reads_of_a_stranger_and_its_network_is_left(stage: Stage
     await stage.up()
     driver.foreign = [STRANGER]
     seen: list[DownPlan] = []
-    report = await pipeline.down(stage.world, APP, None, lambda plan: bool(seen.append(plan) or True))
+    report = await pipeline.down(stage.world, APP, ANYWHERE, lambda plan: bool(seen.append(plan) or True))
     assert seen[0].strangers == (STRANGER,)
     assert STRANGER in "".join(text for line in down_lines(seen[0]) for text, _ in line)
     assert not stage.engine.machines

@@ -16,15 +16,16 @@ from provisioner.errors import (
 )
 from provisioner.events import Progress
 from provisioner.model.networks import NetworkPlan, NetworkWish, SharedNetwork
+from provisioner.model.site import ANYWHERE, Site
 from provisioner.model.tags import CI_RUN, CID, RUN, SHARED
-from provisioner.sharednet import Created, Deleted, Place, create_network, delete_network, list_networks
+from provisioner.sharednet import Created, Deleted, create_network, delete_network, list_networks
 from provisioner.world import World
 from tests.fakes.driver import FakeDriver
 from tests.fakes.networks import NetworkCloud
 
 from .conftest import Stage
 
-AWS = Place("aws", "r1")
+AWS = Site("aws", "r1")
 WISH = NetworkWish("ci", "")
 
 
@@ -39,9 +40,9 @@ def world_of(stage: Stage, cloud: NetworkCloud) -> World:
 
 
 async def create(
-    stage: Stage, cloud: NetworkCloud, wish: NetworkWish = WISH, place: Place = AWS, *, answer: bool = True
+    stage: Stage, cloud: NetworkCloud, wish: NetworkWish = WISH, site: Site = AWS, *, answer: bool = True
 ) -> Created:
-    return await create_network(world_of(stage, cloud), place, wish, lambda _plan: answer)
+    return await create_network(world_of(stage, cloud), site, wish, lambda _plan: answer)
 
 
 async def delete(stage: Stage, cloud: NetworkCloud, name: str = "ci", *, answer: bool = True) -> Deleted:
@@ -133,24 +134,24 @@ async def test_what_changed_while_a_person_read_is_12(stage: Stage, cloud: Netwo
 
 
 async def test_a_region_is_needed_and_taken_from_the_users_settings(stage: Stage, cloud: NetworkCloud) -> None:
-    report = await create(stage, cloud, place=Place("aws"))
+    report = await create(stage, cloud, site=Site("aws"))
     assert report.network.region == "r1"
     cloud.home = None
     with pytest.raises(UsageError, match="no region"):
-        await create(stage, cloud, place=Place("aws"))
+        await create(stage, cloud, site=Site("aws"))
 
 
 @pytest.mark.parametrize("region", [None, "r1"])
 async def test_a_provider_without_networks_is_refused_by_name(
     stage: Stage, cloud: NetworkCloud, region: str | None
 ) -> None:
-    world, place = world_of(stage, cloud), Place("local", region)
+    world, site = world_of(stage, cloud), Site("local", region)
     with pytest.raises(UsageError, match="provider local has no networks to share"):
-        await create_network(world, place, WISH, lambda _plan: True)
+        await create_network(world, site, WISH, lambda _plan: True)
     with pytest.raises(UsageError, match="provider local has no networks to share"):
-        await delete_network(world, place, "ci", lambda _found: True)
+        await delete_network(world, site, "ci", lambda _found: True)
     with pytest.raises(UsageError, match="provider local has no networks to share"):
-        await list_networks(world, "local", ())
+        await list_networks(world, Site("local"), ())
 
 
 async def test_an_empty_network_goes_and_a_second_time_it_is_not_there(stage: Stage, cloud: NetworkCloud) -> None:
@@ -204,10 +205,10 @@ async def test_a_list_says_where_nobody_could_look(stage: Stage, cloud: NetworkC
     blind = Blind(stage.engine.machines, name="alicloud")
     world = world_of(stage, cloud)
     both = replace(world, drivers={**world.drivers, "alicloud": lambda _around: blind})
-    networks = await list_networks(both, None, ())
+    networks = await list_networks(both, ANYWHERE, ())
     assert [n.name for n in networks.found] == ["a", "ci"]
     assert [where for where, _ in networks.not_looked_at] == ["alicloud"]
     with pytest.raises(AccessError):
-        await list_networks(both, "alicloud", ())
+        await list_networks(both, Site("alicloud"), ())
     with pytest.raises(AccessError, match="no cloud account could be looked at: alicloud: no key"):
-        await list_networks(replace(world, drivers={"alicloud": lambda _around: blind}), None, ())
+        await list_networks(replace(world, drivers={"alicloud": lambda _around: blind}), ANYWHERE, ())

@@ -15,6 +15,7 @@ from provisioner.model.engine import Previewed
 from provisioner.model.ids import ClusterName
 from provisioner.model.plan import ResourceChange
 from provisioner.model.report import DownReport
+from provisioner.model.site import ANYWHERE
 from provisioner.world import DownPlan, UpChoice
 from tests.fakes.engine import HOST
 
@@ -40,7 +41,7 @@ class Staying(Stage):
         return self.answer
 
     async def leave(self, *, delete_data: bool = False) -> DownReport:
-        return await pipeline.down(self.world, ClusterName("app"), None, self.confirm_down, delete_data=delete_data)
+        return await pipeline.down(self.world, ClusterName("app"), ANYWHERE, self.confirm_down, delete_data=delete_data)
 
     def files(self, name: str) -> list[str]:
         """Every file on a host, but for the boot id."""

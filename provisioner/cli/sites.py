@@ -1,0 +1,50 @@
+"""`-f` of the commands that look without a state: the Infra document of a file says where its cloud is."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from provisioner.cli.options import listed
+from provisioner.cli.run import Session
+
+if TYPE_CHECKING:
+    from provisioner.model.request import Clusterfile
+    from provisioner.model.site import Site
+
+Files = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--file",
+        "-f",
+        metavar="FILE",
+        help="A file whose Infra says where the cloud is (provider, region, endpoints), where no flag or variable does.",
+    ),
+]
+
+
+def read_site(session: Session, provider: str | None, region: str | None, file: Sequence[str] | None) -> Site:
+    """The place that flags and files name. Raises UsageError, InvalidFileError (3): also for a file without an Infra."""
+    site, documents = read_both(session, provider, region, file)
+    if file and documents.infra is None:  # a variable may be meant for `up`
+        from provisioner.errors import UsageError
+
+        what = f"-f {' '.join(file)}: no Infra document in it says where a cloud is"
+        raise UsageError(what, hint="name the file with `kind: Infra`, or leave -f out")
+    return site
+
+
+def read_both(
+    session: Session, provider: str | None, region: str | None, file: Sequence[str] | None
+) -> tuple[Site, Clusterfile]:
+    """The place that flags and files name, and all that the files say. Raises UsageError, InvalidFileError (3)."""
+    from provisioner.cli.sources import read_sources
+    from provisioner.model.clusterfile import parse_clusterfile
+    from provisioner.model.site import site_of
+
+    names = listed(file, "FILE", session.settings.environ)
+    sources = read_sources(names)
+    documents = parse_clusterfile(sources)
+    return site_of(provider, region, documents.infra, sources, files=names), documents
