@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,6 +22,8 @@ NEVER_WAITED_FOR = ("pricing", "service-quotas")
 CONNECT_SECONDS = 5
 READ_SECONDS = 20
 PRICING_REGION = "us-east-1"
+FILTER_VALUES = 200
+"""What EC2 takes in one filter."""
 FALLBACK_REGION = "us-east-1"
 """Where to ask for the list of regions when the user named none."""
 
@@ -153,12 +155,17 @@ class Api:
         return own or self._environ.get("AWS_ENDPOINT_URL") or None
 
 
-ApiMaker = Callable[[Credentials, Mapping[str, str]], Api]
-
-
 def filters(wanted: Mapping[str, str | tuple[str, ...]]) -> list[dict[str, object]]:
     """EC2's filters: name to value or values."""
     return [{"Name": name, "Values": [value] if isinstance(value, str) else [*value]} for name, value in wanted.items()]
+
+
+def machines_of(api: Api, region: str, ids: Sequence[str]) -> Iterator[Any]:
+    """The machines of these ids that EC2 still shows, in as many calls as a filter's limit makes of it."""
+    for start in range(0, len(ids), FILTER_VALUES):
+        where = filters({"instance-id": tuple(ids[start : start + FILTER_VALUES])})
+        for batch in api.pages("ec2", "describe_instances", region, "Reservations", Filters=where):
+            yield from batch.get("Instances", ())
 
 
 def tags_in(thing: Mapping[str, Any]) -> dict[str, str]:

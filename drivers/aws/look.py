@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from drivers.aws.api import Api, filters, tags_in
+from drivers.aws.api import FILTER_VALUES, Api, filters, tags_in
 from provisioner.errors import SealerError
 from provisioner.model import tags as words
 from provisioner.model.driver import FoundCluster, FoundResource
@@ -225,8 +225,6 @@ _STANDING = {
     ),
 }
 """How each kind is listed: the tags of what is gone stay readable for a while, so tags alone prove nothing."""
-FILTER_VALUES = 200
-"""What EC2 takes in one filter."""
 
 
 def _not_stale(api: Api, region: str, found: list[Found]) -> list[Found]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import datetime
 
-from drivers.aws.api import Api, CodeError, filters
+from drivers.aws.api import Api, CodeError, machines_of
 from drivers.aws.choose import Facts, with_prices
 from drivers.aws.facts import on_demand_price, spot_prices
 from drivers.aws.failures import of_code
@@ -45,9 +45,7 @@ def _asked(api: Api, region: str, ids: tuple[str, ...]) -> bool:
 
 
 def _idle(api: Api, region: str, ids: tuple[str, ...]) -> list[str]:
-    batches = api.pages("ec2", "describe_instances", region, "Reservations", Filters=filters({"instance-id": ids}))
-    machines = [machine for batch in batches for machine in batch.get("Instances", ())]
-    return [m["InstanceId"] for m in machines if m["State"]["Name"] != "running"]
+    return [m["InstanceId"] for m in machines_of(api, region, ids) if m["State"]["Name"] != "running"]
 
 
 def priced(api: Api, facts: Facts, placement: Placement, new: tuple[str, ...]) -> Placement:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from drivers.aws.api import Api, CodeError, filters
+from drivers.aws.api import Api, CodeError, filters, machines_of
 from drivers.aws.failures import is_gone, of_code
 from drivers.aws.look import MACHINE, ORDER, Found
 from provisioner.errors import ProviderError, SealerError, worst_of
@@ -92,10 +92,7 @@ def _ends(api: Api, region: str, ids: list[str]) -> dict[str, SealerError]:
 
 
 def _living(api: Api, region: str, ids: list[str]) -> list[str]:
-    where = filters({"instance-id": tuple(ids)})
-    found = api.pages("ec2", "describe_instances", region, "Reservations", Filters=where)
-    machines = [machine for batch in found for machine in batch.get("Instances", ())]
-    return [m["InstanceId"] for m in machines if m["State"]["Name"] != "terminated"]
+    return [m["InstanceId"] for m in machines_of(api, region, ids) if m["State"]["Name"] != "terminated"]
 
 
 def let_go(api: Api, tables: Iterable[Found], known: frozenset[str]) -> None:

@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from drivers.aws.api import machines_of
 from drivers.aws.catalogue import query_of
 from drivers.aws.credentials import Credentials, endings, region_of, resolve
 from drivers.aws.diagnose import console_lines
@@ -140,3 +141,21 @@ def test_the_region_is_that_of_the_variables():
     assert region_of({"AWS_REGION": "a", "AWS_DEFAULT_REGION": "b"}) == "a"
     assert region_of({"AWS_DEFAULT_REGION": "b"}) == "b"
     assert region_of({}) is None
+
+
+class Listing:
+    """An API that lists every machine that is asked for, and notes how many each call asks for."""
+
+    def __init__(self):
+        self.asked = []
+
+    def pages(self, _service, _action, _region, _key, **arguments):
+        (where,) = arguments["Filters"]
+        self.asked.append(len(where["Values"]))
+        return [{"Instances": [{"InstanceId": one} for one in where["Values"]]}]
+
+
+def test_no_filter_has_more_values_than_the_api_takes():
+    api, ids = Listing(), [f"i-{n}" for n in range(450)]
+    assert [m["InstanceId"] for m in machines_of(api, "r", ids)] == ids
+    assert api.asked == [200, 200, 50]
