@@ -82,12 +82,8 @@ async def find_target(world: World, name: ClusterName, site: Site) -> Target | N
         stored = None
     if stored is None:
         found, where = await _look_for(world, name, site)
-        if found and provider is None:  # another state folder may own it: whoever wants it gone says where it is
-            raise UsageError(
-                f"this state folder knows no cluster {name}, but {found.provider} has {found.cid}",
-                hint=f"if that is the one you mean: sealer-cloud down {name} --provider {found.provider}, or take it over: "
-                f"sealer-cloud adopt {name} --provider {found.provider}",
-            )
+        if found and provider is None:
+            raise _whose(found)
         if not found:
             return Nothing(where)
         return Target(_plan_by_look(found), None, (found.cid,), found.regions, site.endpoints)
@@ -98,10 +94,21 @@ async def find_target(world: World, name: ClusterName, site: Site) -> Target | N
     asked = stored.accepted
     site = Site(asked.provider, asked.region, asked.endpoints) if asked else site
     found, _ = await _look_for(world, name, site)
+    if found and site.provider is None and found.cid not in stored.cids:
+        raise _whose(found)
     plan = replace(plan, provider=found.provider) if found else plan
     cids = tuple(dict.fromkeys((*((found.cid,) if found else ()), *stored.cids)))
     plan = replace(plan, cid=cids[0] if cids else None, hosts=found.hosts if found else ())
     return Target(plan, stored, cids, found.regions if found else site.regions, site.endpoints)
+
+
+def _whose(found: FoundCluster) -> UsageError:
+    """A name alone may be a colleague's cluster, of another state folder: whoever wants it gone says where it is."""
+    return UsageError(
+        f"this state folder knows no cluster {found.name}, but {found.provider} has {found.cid}",
+        hint=f"if that is the one you mean: sealer-cloud down {found.name} --provider {found.provider}, or take it over: "
+        f"sealer-cloud adopt {found.name} --provider {found.provider}",
+    )
 
 
 def _plan_by_look(found: FoundCluster) -> DownPlan:

@@ -155,10 +155,10 @@ async def test_a_second_down_looks_again_though_the_state_knows_no_machine_any_m
     await stage.down()
     stage.engine.machines[cid, "m2"] = machine
     stage.engine.stacks["app"] = FakeStack()  # what a destroy leaves of it: no Intent, so no cid
-    report = await stage.down()
+    report = await stage.down("local")
     assert report.left == ("machine m2",)
     stage.driver.stubborn = set()
-    assert (await stage.down()).left == ()
+    assert (await stage.down("local")).left == ()
     assert not stage.engine.machines
     assert "app" not in stage.engine.stacks
 
@@ -177,4 +177,13 @@ async def test_a_cluster_that_only_a_look_finds_is_removed_only_where_the_provid
     stage.engine.stacks.clear()
     with pytest.raises(UsageError, match="this state folder knows no cluster app, but local has app-"):
         await stage.down()
+    assert len(stage.engine.machines) == 3
+
+
+async def test_a_stack_without_a_cid_takes_no_colleagues_cluster_of_that_name(stage: Stage) -> None:
+    await stage.stand()
+    stage.engine.stacks["app"] = FakeStack()  # what a run leaves that was killed before its Intent was made
+    with pytest.raises(UsageError, match="knows no cluster app, but local has app-") as told:
+        await stage.down()
+    assert "sealer-cloud down app --provider local" in told.value.hint
     assert len(stage.engine.machines) == 3
