@@ -55,9 +55,10 @@ def deadline(cid: ClusterId, paths: LocalPaths) -> str | None:
 def admit(cid: ClusterId, paths: LocalPaths) -> Login:
     """Make a new login key and have every host take it in the place of the lost one; other lines stay.
 
-    Raises PreconditionError where a host's files cannot be written.
+    Raises PreconditionError where a host's files cannot be written; the hosts before it have the new key then, and get
+    another one by the next call.
     """
-    place = place_of(cid, paths)
+    place, given = place_of(cid, paths), list[str]()
     pair = new_host_key()
     login = Login(pair.private, f"{pair.public} sealer-cloud:{cid}")
     for record in host_records(place):
@@ -65,13 +66,19 @@ def admit(cid: ClusterId, paths: LocalPaths) -> Login:
             try:
                 _let_in(_root_of(place, record), record.login_public, login.public)
             except OSError as error:
-                raise PreconditionError(
-                    f"{record.name} cannot be given a login key: {error.strerror}",
-                    hint="is .ssh of the host's root a link? nothing else was changed",
-                    host=record.name,
-                ) from error
+                raise _no_login(record.name, error, given) from error
             write_host_record(place, replace(record, login_public=login.public))
+        given.append(record.name)
     return login
+
+
+def _no_login(host: HostName, error: OSError, given: list[str]) -> PreconditionError:
+    done = f"; a new key lies on {', '.join(given)} already" if given else ""
+    return PreconditionError(
+        f"{host} cannot be given a login key: {error.strerror}",
+        hint=f"is .ssh of the host's root a link? mend it, then run the same `adopt`{done}",
+        host=host,
+    )
 
 
 def _root_of(place: Place, record: HostRecord) -> Path:

@@ -49,6 +49,24 @@ def test_a_link_of_the_host_is_not_followed_when_a_key_is_laid(paths, tmp_path, 
     assert read_host_record(place_of(CID, paths), M1).login_public == OLD
 
 
+def test_what_was_given_before_a_host_refused_is_said_and_given_anew(paths, tmp_path):
+    place, m2 = place_of(CID, paths), HostName("m2")
+    (disk_of(place, m2) / "upper").mkdir(parents=True)
+    (disk_of(place, m2) / "upper/root").symlink_to(tmp_path)
+    write_host_record(place, HostRecord(m2, 1, "10.213.0.11", "ssh-ed25519 AAAAhost2", "machine2", OLD))
+    with pytest.raises(PreconditionError, match="m2 cannot be given a login key") as told:
+        admit(CID, paths)
+    assert (
+        told.value.hint
+        == "is .ssh of the host's root a link? mend it, then run the same `adopt`; a new key lies on m1 already"
+    )
+    (disk_of(place, m2) / "upper/root").unlink()
+    login = admit(CID, paths)
+    for name in (M1, m2):
+        keys = disk_of(place, name) / "upper/root/.ssh/authorized_keys"
+        assert keys.read_text() == f"{login.public}\n"
+
+
 def test_what_a_host_keeps_is_a_plain_file_of_its_own_or_nothing(paths, tmp_path):
     assert kept_records(CID, paths) == {M1: b""}
     folder = disk(paths) / "real/var-lib-sealer-cloud" / CID
