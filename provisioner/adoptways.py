@@ -15,7 +15,7 @@ from provisioner.events import Warned
 from provisioner.model.accepted import Accepted
 from provisioner.model.adoption import Bought, ByInventory, ByTags, Login, OnDisks, Standing
 from provisioner.model.driver import Driver
-from provisioner.model.hosts import ClusterKeys, Inventory, InventoryHost, Jump, SshTarget
+from provisioner.model.hosts import NO_KEYS, ClusterKeys, Inventory, InventoryHost, Jump, SshTarget
 from provisioner.model.ids import ClusterId, ClusterName, HostName, name_of, parse_digest
 from provisioner.model.images import PinnedImage
 from provisioner.model.intent import accept_request, resolve_request
@@ -27,7 +27,6 @@ from provisioner.operator import let_in_blind
 from provisioner.transport.hostset import HostSet, open_hosts
 from provisioner.world import World
 
-NOBODY = ClusterKeys(Secret(""), "", Secret(""))
 _ANY_IMAGE = "adopted:unknown"
 """Stands for the image while only the machines of an inventory are asked for."""
 
@@ -133,7 +132,7 @@ class _Listed:
     async def take(self, cid: ClusterId) -> Taken:
         listed = self._listed()
         inventory = Inventory(self.args.name, cid, tuple(self.driver.entries(listed)))
-        async with await open_hosts(inventory, NOBODY, self.world.connect, self.world.clock, patience=0) as hosts:
+        async with await open_hosts(inventory, NO_KEYS, self.world.connect, self.world.clock, patience=0) as hosts:
             records = await read_records(hosts, self.args.name, cid)
         kept = choose_record(self.world, records, cid, self.args.provider)
         return Taken(cid, self._as_listed(kept.accepted, listed), kept.hmac)

@@ -31,7 +31,7 @@ from provisioner.model.engine import Previewed, StackState
 from provisioner.model.facts import FactMap, HostFacts
 from provisioner.model.failover import price_of
 from provisioner.model.grammar import BOUGHT
-from provisioner.model.hosts import ClusterKeys, Inventory
+from provisioner.model.hosts import NO_KEYS, ClusterKeys, Inventory
 from provisioner.model.ids import ClusterId, ClusterName, HostName, RunId, new_cid, new_run_id
 from provisioner.model.images import Changeset, PinnedImage
 from provisioner.model.intent import accept_request, changed_parts, resolve_request
@@ -261,8 +261,7 @@ async def open_known_hosts(world: World, wish: Wish, cid: ClusterId, keys: Clust
     """Connect to the machines that the state knows; nobody is there for a new cluster."""
     inventory = wish.stored.inventory if wish.stored and keys else None
     empty = Inventory(ClusterName(wish.accepted.cluster), cid, ())
-    nobody = ClusterKeys(Secret(""), "", Secret(""))
-    return await open_hosts(inventory or empty, keys or nobody, world.connect, world.clock, patience=0)
+    return await open_hosts(inventory or empty, keys or NO_KEYS, world.connect, world.clock, patience=0)
 
 
 async def read_known_hosts(hosts: HostSet, wish: Wish, context: RunContext, *, acting: bool) -> FactMap:

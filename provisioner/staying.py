@@ -15,18 +15,14 @@ from provisioner.draft import env_source as env_of_wish
 from provisioner.errors import HostError, SealerError
 from provisioner.events import Phase, PhaseDone, PhaseStarted, Warned
 from provisioner.model.driver import STAYING
-from provisioner.model.hosts import ClusterKeys, Inventory
+from provisioner.model.hosts import NO_KEYS, Inventory
 from provisioner.model.ids import HostName
 from provisioner.model.plan import is_machine
 from provisioner.model.report import KeptData
-from provisioner.model.secret import Secret
 from provisioner.removal import Target, leaving_context
 from provisioner.replacing import is_another
 from provisioner.transport.hostset import HostSet, open_hosts
 from provisioner.world import World
-
-NOBODY = ClusterKeys(Secret(""), "", Secret(""))
-"""Machines that we did not make are entered with the user's own key: a lost passphrase does not keep us out."""
 
 Found = Mapping[HostName, Remains | SealerError]
 
@@ -118,7 +114,7 @@ async def _enter(world: World, target: Target, ending: AsyncExitStack) -> _Site 
 
 
 async def _open(world: World, inventory: Inventory) -> HostSet:
-    return await open_hosts(inventory, NOBODY, world.connect, world.clock, patience=0)
+    return await open_hosts(inventory, NO_KEYS, world.connect, world.clock, patience=0)
 
 
 def _data(found: Found, context: RunContext) -> tuple[KeptData, ...]:

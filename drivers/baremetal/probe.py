@@ -11,10 +11,9 @@ from contextlib import nullcontext
 from dataclasses import dataclass
 
 from provisioner.errors import DeadlineError, HostError, SealerError
-from provisioner.model.hosts import ClusterKeys, InventoryHost
+from provisioner.model.hosts import NO_KEYS, InventoryHost
 from provisioner.model.ids import HostName
 from provisioner.model.paths import STATE_ROOT
-from provisioner.model.secret import Secret
 from provisioner.transport.connection import Connect
 from provisioner.transport.hostkeys import is_fingerprint
 
@@ -39,7 +38,6 @@ _ID = re.compile(r"[A-Za-z0-9-]{8,64}")
 _CID = re.compile(r"[a-z0-9-]{3,80}")
 _NARROW = threading.BoundedSemaphore(5)
 """OpenSSH drops connections at random beyond ten that are not logged in yet (MaxStartups)."""
-_NOBODY = ClusterKeys(Secret(""), "", Secret(""))
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +109,7 @@ async def _look_all(
 
 
 async def _look(host: InventoryHost, connect: Connect, base: str) -> Seen:
-    connection = await connect(host, _NOBODY)
+    connection = await connect(host, NO_KEYS)
     try:
         words = ("sh", "-c", SCRIPT, "sealer-probe", STATE_ROOT, base)
         done = await connection.run(words, timeout=SECONDS, limit=LIMIT)

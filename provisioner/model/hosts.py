@@ -86,6 +86,10 @@ class ClusterKeys:
     hmac: Secret
 
 
+NO_KEYS = ClusterKeys(Secret(""), "", Secret(""))
+"""For machines that we did not make: they are entered with the user's own key, and a lost passphrase keeps nobody out."""
+
+
 @dataclass(frozen=True, slots=True)
 class StackOutputs:
     """What stage 1 gives: machines and keys. In a preview, machines that do not exist yet are absent."""
