@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -9,19 +10,21 @@ import pytest
 from provisioner.errors import AccessError, ProviderError, UsageError
 from provisioner.model.ids import ClusterId
 from provisioner.model.networks import NetworkWish
+from provisioner.model.site import Site
 from provisioner.model.tags import network_tags
+from provisioner.sharednet import create_network, delete_network
 from tests.clouds.alicloud.asked import RUN, Clock, accepted, chosen, driver
 from tests.clouds.alicloud.client import good, run_words
 from tests.clouds.alicloud.scene import down_words, make_user
 from tests.clouds.alicloud.sim.faults import Fault
 from tests.clouds.alicloud.sim.server import Simulator
 from tests.e2e import tiny
+from tests.unit.test_operator import Scene
 
 pytestmark = pytest.mark.clouds
 REGION = "cn-hangzhou"
 ZONES = ("cn-hangzhou-h", "cn-hangzhou-i")
 WISH = NetworkWish("ci", REGION, ZONES)
-MARKS = network_tags("ci", RUN, "77", None)
 TOLD: list[str] = []
 INFRA = """\
 apiVersion: sealer.io/v2
@@ -33,9 +36,9 @@ spec:
 """
 
 
-def make(one, wish=WISH):
+def make(one, wish=WISH, run=RUN):
     plan = one.plan_network(wish)
-    one.make_network(plan, MARKS, TOLD.append)
+    one.make_network(plan, network_tags("ci", run, "77", None), TOLD.append)
     return plan.parts
 
 
@@ -127,6 +130,41 @@ def test_lost_answers_make_nothing_twice_and_a_busy_network_is_waited_for(aliclo
     assert [p.kind for p in only(one).parts] == ["vpc", "vswitch"], "the rest went"
     account.faults.clear()
     assert one.remove_network(only(one), TOLD.append) == ()
+    assert account.store.counts() == {}
+
+
+def test_the_run_after_one_that_never_heard_of_its_network_goes_on_with_it(alicloud):
+    account = alicloud.account
+    account.faults.add(Fault("CreateVpc", mode="lose"))
+    with pytest.raises(ProviderError, match="does not answer"):
+        make(driver(alicloud))
+    account.faults.clear()
+    assert account.store.counts() == {"vpc": 1}
+    make(driver(alicloud), run="20261124T110000Z-fedcba")
+    assert account.store.counts() == {"vpc": 1, "vswitch": 2}
+
+
+async def test_a_twin_of_a_network_that_does_not_show_up_in_time_is_named_and_goes_with_it(alicloud, tmp_path):
+    """The cloud lost the answer and shows what it made to nobody, also to the look before another is made."""
+    account, clock, looks = alicloud.account, Clock(), 2
+    account.faults.add(Fault("CreateVpc", mode="lose", lag=looks))
+    world = replace(Scene(tmp_path).world, drivers={"alicloud": lambda _: driver(alicloud, waits=clock.waits())})
+    words = (world, Site("alicloud", REGION), WISH, lambda _plan: True)
+    with pytest.raises(ProviderError, match="does not answer"):
+        await create_network(*words)
+    account.faults.clear()
+    with pytest.raises(ProviderError, match="finds vpc-") as caught:
+        await create_network(*words)
+    twins = {t.id for t in account.store.all("vpc")}
+    assert len(twins) == 2
+    assert all(own in caught.value.message for own in twins)
+    start = len(account.log)
+    with pytest.raises(UsageError, match="stands 2 times") as again:
+        await create_network(*words)
+    assert all(own in again.value.message for own in twins)
+    assert account.mutations(start) == [], "never a third"
+    gone = await delete_network(world, Site("alicloud", REGION), "ci", lambda _found: True)
+    assert gone.left == ()
     assert account.store.counts() == {}
 
 

@@ -1,15 +1,20 @@
 """Networks that clusters share on the simulated account: made whole or in part, found by tag, removed when empty."""
 
+from dataclasses import replace
+
 import pytest
 
 from drivers.aws.api import Api, CodeError
 from provisioner.errors import InterruptedRunError, ProviderError, UsageError
 from provisioner.model.ids import ClusterId
 from provisioner.model.networks import NetworkWish
+from provisioner.model.site import Site
 from provisioner.model.tags import network_tags
+from provisioner.sharednet import create_network, delete_network
 from tests.clouds.aws.cloud import REGION, ZONES
 from tests.clouds.aws.made import make_machine
 from tests.clouds.aws.requests import RUN, accepted, chosen
+from tests.unit.test_operator import Scene
 
 pytestmark = pytest.mark.clouds
 WISH = NetworkWish("ci", REGION, ZONES[:2])
@@ -91,6 +96,38 @@ def test_a_create_that_is_cut_is_continued(cloud):
     make(driver)
     assert driver.plan_network(WISH).parts == ()
     assert [p.kind for p in only(driver).parts] == ["vpc", "internet-gateway", "route-table", "subnet", "subnet"]
+
+
+async def test_a_network_whose_answer_was_lost_is_gone_on_with_and_a_twin_is_named(cloud, tmp_path):
+    """What EC2 made and shows to nobody is made again by the next run: both are named, nothing is built on either."""
+    gate = cloud.gate
+    world = replace(Scene(tmp_path).world, drivers={"aws": lambda _: cloud.driver()})
+    words = (world, Site("aws", REGION), WISH, lambda _plan: True)
+    lost = gate.fault("CreateVpc", drop=True, acted=True, times=1)
+    with pytest.raises(ProviderError, match="cannot be reached"):
+        await create_network(*words)
+    assert (lost.hits, len(own_vpcs(cloud))) == (1, 1), "a call that may make a second one is not sent again"
+    await create_network(*words)
+    (first,) = own_vpcs(cloud)
+
+    gate.hidden.add(first)
+    gate.fault("CreateVpc", times=1, acted=True, then=gate.hidden.clear)
+    with pytest.raises(ProviderError, match="finds vpc-") as caught:
+        await create_network(*words)
+    twins = own_vpcs(cloud)
+    assert len(twins) == 2
+    assert all(own in caught.value.message for own in twins)
+    start = len(gate.log)
+    with pytest.raises(UsageError, match="stands 2 times"):
+        await create_network(*words)
+    assert gate.mutations(start) == [], "never a third"
+    assert (await delete_network(world, Site("aws", REGION), "ci", lambda _found: True)).left == ()
+    assert cloud.standing() == []
+
+
+def own_vpcs(cloud):
+    """The VPCs that carry a network's tag."""
+    return [id_ for id_ in cloud.standing() if id_.startswith("vpc-")]
 
 
 def test_what_differs_is_refused_and_a_rest_is_found(cloud):

@@ -15,6 +15,7 @@ from tests.clouds.alicloud.sim import catalogue_calls, groups, instance_calls, i
 from tests.clouds.alicloud.sim.actions import Action, check_parameters, find_action
 from tests.clouds.alicloud.sim.catalogue import Catalogue
 from tests.clouds.alicloud.sim.faults import Fault, Faults
+from tests.clouds.alicloud.sim.gathering import Gathering
 from tests.clouds.alicloud.sim.store import Store, Thing
 from tests.clouds.alicloud.sim.wire import HIDDEN, ApiError, Dropped, Params
 
@@ -65,7 +66,10 @@ class Call:
 
 @dataclass
 class Account:
-    """`allowed` are the actions that the key's policy holds, as `ecs:Describe*`; None is everything."""
+    """`allowed` are the actions that the key's policy holds, as `ecs:Describe*`; None is everything.
+
+    `gathering` holds calls of one kind until it is known how many come at once.
+    """
 
     keys: dict[str, Key]
     hosts: Hosts | None = None
@@ -74,6 +78,7 @@ class Account:
     store: Store = field(default_factory=Store)
     faults: Faults = field(default_factory=Faults)
     log: list[Call] = field(default_factory=list)
+    gathering: Gathering | None = None
 
     def __post_init__(self) -> None:
         self._log_lock = threading.Lock()
@@ -81,6 +86,8 @@ class Account:
     def call(self, p: Params, key: str) -> Mapping[str, Any]:
         """Do one signed call. Raises ApiError, Dropped."""
         code = "dropped"
+        if self.gathering:
+            self.gathering.hold(p.get("Action", ""), p)
         try:
             answer = self._guarded(p)
             code = ""
@@ -126,7 +133,7 @@ class Account:
             token = (found.name, p.get("ClientToken", ""))
             if token[1] and token in self.store.tokens:
                 return self.store.tokens[token]
-            self.store.lag = fault.lag if fault and fault.mode == "lag" else 0
+            self.store.lag = fault.lag if fault else 0
             answer = found.handler(self, p) or {}
             if token[1]:
                 self.store.tokens[token] = answer

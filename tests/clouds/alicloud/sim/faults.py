@@ -15,7 +15,7 @@ Mode = Literal["error", "drop", "lose", "lag"]
 @dataclass
 class Fault:
     """One rule. `drop`: not done and no answer; `lose`: done and no answer; `lag`: done, and for some
-    listings not seen: what was made does not show up yet, what was ended still does.
+    listings not seen: what was made does not show up yet, what was ended still does. `lose` may lag too.
 
     `times` -1 is for ever; `after` calls pass first; `where` are parameters that must be equal.
     """
