@@ -146,8 +146,8 @@ def _end_strays(account: Account, cid: ClusterId, known: frozenset[str]) -> None
 
 
 def survey(account: Account) -> Survey:
-    """Everything with our tags; a region that refuses is named with the reason, not skipped."""
-    refused: list[tuple[str, str]] = []
+    """Everything with our tags; a region that refuses is named with the reason, not skipped. Raises where all do."""
+    refused: dict[str, SealerError] = {}
 
     def look(region: str) -> list[Thing]:
         try:
@@ -156,12 +156,16 @@ def survey(account: Account) -> Survey:
         except SealerError as error:
             if isinstance(error, AccessError) and not forbids(error):
                 raise
-            refused.append((region, error.message))
+            refused[region] = error
             return []
 
-    things = everywhere(account, look)
+    regions = account.regions()
+    things = each(regions, look)
+    if len(refused) == len(regions):  # "nothing found" would be a comfort that nobody has looked for
+        raise worst_of(refused.values())
     prices = _prices(account, things)
-    return Survey(tuple(_found(t, prices.get(t.id)) for t in things), tuple(sorted(refused)))
+    dark = tuple((region, error.message) for region, error in sorted(refused.items()))
+    return Survey(tuple(_found(t, prices.get(t.id)) for t in things), dark)
 
 
 def _prices(account: Account, things: Iterable[Thing]) -> dict[str, Price]:

@@ -157,6 +157,8 @@ class AwsDriver:
         _, api, _ = self._identity()
         names = wanted(api, regions, self.region())
         found, refused = look.everywhere(names, lambda name: look.in_region(api, name))
+        if refused and not found:  # "nothing found" would be a comfort that nobody has looked for
+            raise worst_of(error for _, error in refused)
         things = [thing for part in found for thing in part]
         prices = prices_of(api, (t.sold_as for t in things if t.sold_as), self._around.now())
         resources = tuple(look.resource_of(t, prices.get(t.sold_as) if t.sold_as else None) for t in things)

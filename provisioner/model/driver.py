@@ -259,7 +259,10 @@ class Driver(Protocol):
         """
 
     def survey(self, regions: tuple[str, ...] = ()) -> Survey:
-        """Everything with our tags in the account, in these regions (none: all that the account can see)."""
+        """Everything with our tags in the account, in these regions (none: all that the account can see).
+
+        A region that refuses or does not answer is told in it. Raises the worst where all do.
+        """
 
     def permissions(self) -> str:
         """The least policy that it needs, as the provider writes policies; empty where it needs none."""

@@ -238,6 +238,13 @@ def test_a_refused_region_is_named(alicloud):
     assert [region for region, _ in survey.not_looked_at] == ["cn-beijing"]
 
 
+def test_a_survey_that_every_region_refuses_is_none(alicloud):
+    alicloud.account.faults.add(Fault("DescribeInstances", "Forbidden.RAM"))
+    for regions in ((), ("cn-hangzhou",)):
+        with pytest.raises(AccessError, match=r"Forbidden\.RAM"):
+            driver(alicloud).survey(regions)
+
+
 def test_a_new_name_is_no_matter_of_regions_that_a_policy_refuses(alicloud):
     alicloud.account.faults.add(Fault("DescribeInstances", "Forbidden.RAM", where={"RegionId": "cn-beijing"}))
     assert driver(alicloud).find(ClusterName("app")) == ()
