@@ -226,10 +226,10 @@ class AwsDriver:
     def find(
         self, name: ClusterName | None, regions: tuple[str, ...] = (), dark: Dark | None = None
     ) -> tuple[FoundCluster, ...]:
-        """Clusters by tag, in every region that the account can use, all at once."""
+        """Clusters by tag, in these regions or every one that the account can use, all at once."""
         _, api, _ = self._identity()
         home = self._seen or self.region()
-        found, refused = look.everywhere(regions or every_region(api, home), lambda where: look.in_region(api, where))
+        found, refused = look.everywhere(wanted(api, regions, home), lambda where: look.in_region(api, where))
         if refused and not found:
             raise worst_of(error for _, error in refused)
         for where, error in refused:

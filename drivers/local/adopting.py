@@ -17,10 +17,10 @@ from drivers.local.locks import folder_lock
 from drivers.local.names import LocalPaths, Place, place_of
 from drivers.local.processes import first_process
 from drivers.local.state import HostRecord, disk_of, host_records, write_host_record
-from provisioner.errors import PreconditionError, SealerError
+from provisioner.errors import PreconditionError
 from provisioner.model.adoption import Login
 from provisioner.model.ids import ClusterId, HostName
-from provisioner.model.kept import KEPT_LIMIT, parse_kept
+from provisioner.model.kept import KEPT_LIMIT
 
 STATE = ("real", "var-lib-sealer-cloud")
 KEYS = ("root", ".ssh")
@@ -40,16 +40,6 @@ def _kept(disk: Path, cid: ClusterId) -> bytes:
             return _read(folder, "cluster.json", KEPT_LIMIT)
     except OSError:
         return b""
-
-
-def deadline(cid: ClusterId, paths: LocalPaths) -> str | None:
-    """The cluster's deadline as its hosts keep it (RFC 3339); None without one, and where no record can be read."""
-    with suppress(SealerError):
-        for host, raw in kept_records(cid, paths).items():
-            with suppress(PreconditionError):
-                if raw:
-                    return parse_kept(raw, cid, host).accepted.expires_at
-    return None
 
 
 def admit(cid: ClusterId, paths: LocalPaths) -> Login:

@@ -61,7 +61,7 @@ class LocalDriver(NoCloud):
 
     def inspect(self, cid: ClusterId) -> tuple[FoundMachine, ...]:
         """Its hosts by records and processes."""
-        return look.machines_of(cid, self._paths, adopting.deadline(cid, self._paths))
+        return look.machines_of(cid, self._paths)
 
     def kept(self, cid: ClusterId) -> Mapping[HostName, bytes]:
         """What each host keeps of its cluster, read from its disk."""

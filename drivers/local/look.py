@@ -50,18 +50,18 @@ def _hosts(place: Place) -> tuple[str, ...]:
     return tuple(sorted(names - {SWITCH}))
 
 
-def machines_of(cid: ClusterId, paths: LocalPaths, expires_at: str | None) -> tuple[FoundMachine, ...]:
+def machines_of(cid: ClusterId, paths: LocalPaths) -> tuple[FoundMachine, ...]:
     """The hosts of a cluster, half-made ones too (`incomplete`). Raises AccessError where the records may not be read."""
     place = place_of(cid, paths)
-    return tuple(_machine(place, HostName(name), expires_at) for name in _hosts(place))
+    return tuple(_machine(place, HostName(name)) for name in _hosts(place))
 
 
-def _machine(place: Place, name: HostName, expires_at: str | None) -> FoundMachine:
+def _machine(place: Place, name: HostName) -> FoundMachine:
     with suppress(PreconditionError):  # a broken record says as little as none
         if record := read_host_record(place, name):
             state = "running" if is_running(place, name) else "stopped"
-            return FoundMachine(name, record.machine_id, state, record.address, expires_at=expires_at)
-    return FoundMachine(name, "", "incomplete", expires_at=expires_at)
+            return FoundMachine(name, record.machine_id, state, record.address)
+    return FoundMachine(name, "", "incomplete")
 
 
 def leftovers(cid: ClusterId, paths: LocalPaths | None = None) -> tuple[str, ...]:

@@ -17,6 +17,7 @@ WAYS = {
     "gc": lambda driver, where: driver.survey((where,)),
     "network create": lambda driver, where: driver.plan_network(NetworkWish("ci", where)),
     "network list": lambda driver, where: driver.networks((where,)),
+    "status": lambda driver, where: driver.find(None, (where,)),
     "adopt": lambda driver, where: driver.standing(ClusterId(CID), where),
 }
 
