@@ -21,6 +21,8 @@ _FAMILIES = {"alinux": "aliyun", "anolis": "anolisos", "rocky": "rockylinux", "a
 """Names that people use, where the service calls its images otherwise."""
 _SPECIAL = re.compile(r"(?i)gpu|uefi|container|cvm|trustedvm|_arm64_.*x64")
 QUOTAS = tuple(f"{what}-{kind}-instance-vcpu-count" for kind in ("postpaid", "spot") for what in ("max", "used"))
+MOST_NAMED = 10
+"""Types that one DescribeInstanceTypes may name (its API reference)."""
 _T = TypeVar("_T")
 
 
@@ -111,7 +113,7 @@ class Facts:
     def types(self, wants: Iterable[Want]) -> tuple[TypeFact, ...]:
         """What the types are that these pools may mean."""
         found: dict[str, TypeFact] = {}
-        for params in {str(_type_filter(w)): _type_filter(w) for w in wants}.values():
+        for params in {str(asked): asked for want in wants for asked in _type_filters(want)}.values():
             for row in self.api.tokens("DescribeInstanceTypes", self.region, ("InstanceTypes", "InstanceType"), params):
                 fact = _type_fact(row)
                 found[fact.name] = fact
@@ -196,15 +198,19 @@ def _has_stock(row: Mapping[str, Any]) -> bool:
     return row.get("Status") == "Available" and row.get("StatusCategory", "WithStock") == "WithStock"
 
 
-def _type_filter(want: Want) -> dict[str, object]:
+def _type_filters(want: Want) -> list[dict[str, object]]:
     if want.listed:
-        return {"InstanceTypes": list(want.listed)}
-    return {
+        return [
+            {"InstanceTypes": list(want.listed[start : start + MOST_NAMED])}
+            for start in range(0, len(want.listed), MOST_NAMED)
+        ]
+    fits: dict[str, object] = {
         "MinimumCpuCoreCount": want.cpu,
         "MaximumCpuCoreCount": max(2 * want.cpu, want.cpu + 2),
         "MinimumMemorySize": want.memory,
         "MaximumMemorySize": max(2 * want.memory, want.memory + 4),
     }
+    return [fits]
 
 
 def _type_fact(row: Mapping[str, Any]) -> TypeFact:

@@ -11,7 +11,9 @@ from hypothesis import strategies as st
 
 from drivers.alicloud import credentials, network, wire
 from drivers.alicloud.api import Endpoints
+from drivers.alicloud.choose import Want
 from drivers.alicloud.codes import Kind, kind_of, to_error
+from drivers.alicloud.facts import Facts
 from drivers.alicloud.things import ALL
 from provisioner.errors import (
     AccessError,
@@ -152,6 +154,15 @@ def test_tokens_are_followed() -> None:
     answers = Answers((200, {"NextToken": "t", "X": {"Y": [1]}}), (200, {"X": {"Y": [2]}}))
     assert list(answers.api().tokens("DescribeInstanceTypes", "r", ("X", "Y"), {})) == [1, 2]
     assert "NextToken=t" in answers.asked[1][2]
+
+
+def test_a_long_list_of_types_is_looked_up_ten_at_a_time() -> None:
+    names = tuple(f"ecs.g{n}.large" for n in range(23))
+    answers = Answers((200, {"InstanceTypes": {"InstanceType": []}}))
+    assert Facts(answers.api(), "r").types([Want("master", 2, 4, "amd64", names)] * 2) == ()
+    asked = [re.findall(r"InstanceTypes\.\d+=([^&]+)", query + body) for _, query, body in answers.asked]
+    assert [len(some) for some in asked] == [10, 10, 3]
+    assert tuple(name for some in asked for name in some) == names
 
 
 # ---------------------------------------------------------------- credentials

@@ -102,6 +102,8 @@ def _status(*, has: bool) -> dict[str, str]:
 )  # fmt: skip
 def types(account: Account, p: Params) -> dict[str, Any]:
     wanted = p.plain("InstanceTypes")
+    if len(wanted) > 10:
+        raise ApiError(400, "InvalidParameter.InstanceTypes", "The specified InstanceTypes are not valid.")
     rows = [
         _type_row(name, t)
         for name, t in account.catalogue.types.items()
