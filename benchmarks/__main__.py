@@ -12,7 +12,7 @@ from benchmarks.report import publish
 
 
 def main() -> int:
-    """`python -m benchmarks [local|clouds]`: measure, print, write."""
+    """`python -m benchmarks [local|clouds [alicloud|aws]]`: measure, print, write."""
     which = sys.argv[1] if len(sys.argv) > 1 else "local"
     if which == "local":
         from benchmarks import local
@@ -21,7 +21,7 @@ def main() -> int:
     if which == "clouds":
         from benchmarks import clouds  # needs what `make setup-clouds` brings
 
-        return publish(clouds.figures(), "clouds")
+        return publish(clouds.figures(tuple(sys.argv[2:])), "-".join(sys.argv[1:]))
     sys.exit(f"{which}: local or clouds")
 
 

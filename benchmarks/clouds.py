@@ -8,26 +8,18 @@ import statistics
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.report import BIN, ROOT, Row, engine_root, sealer_plugin, timed
-from tests.clouds.alicloud.sim.hosts import InstanceHosts
-from tests.clouds.alicloud.sim.server import Simulator
-from tests.clouds.realhosts import RealHosts
-from tests.e2e import tiny
-from tests.e2e.product import Product
+from benchmarks.simulated import CLOUDS, CLUSTER, Account, Cloud
 
 RUNS = 2
 AGAIN = 3
 """Runs that change nothing, after each of RUNS."""
 MANY = 50
-QUIET, QUIET_PER_MACHINE = 8, 10
-"""Calls of a run that changes nothing: held by a test in tests/clouds, too."""
-UP = ("up", "app:v1", "-n", "web", "--provider", "alicloud", "--masters", "3", "--yes")
-DOWN = ("down", "web", "--provider", "alicloud", "--yes")
+CID = "bench-abcdef"
 
 
 @dataclass(frozen=True)
@@ -49,42 +41,40 @@ class Seen:
     quiet: int = 0
 
 
-def figures() -> list[Row]:
-    """Measure everything, on one cloud after the other."""
+def figures(names: tuple[str, ...] = ()) -> list[Row]:
+    """Measure everything, on one cloud after the other; on those of `names` alone where there are some."""
+    if unknown := set(names) - {cloud.name for cloud in CLOUDS}:
+        sys.exit(f"{', '.join(unknown)}: {' or '.join(cloud.name for cloud in CLOUDS)}")
     work = Path(tempfile.mkdtemp(prefix="sealer-bench-"))
+    chosen = [cloud for cloud in CLOUDS if not names or cloud.name in names]
     try:
-        return [*three_hosts(work / "three"), many_hosts(work / "many")]
+        return [row for cloud in chosen for row in measured(cloud, work / cloud.name)]
     finally:
         shutil.rmtree(work, ignore_errors=True)
 
 
-def three_hosts(work: Path) -> list[Row]:
+def measured(cloud: Cloud, work: Path) -> list[Row]:
+    """The figures of one cloud."""
+    return [*three_hosts(cloud, work / "three"), many_hosts(cloud, work / "many")]
+
+
+def three_hosts(cloud: Cloud, work: Path) -> list[Row]:
     """Real hosts behind the instances: the whole command beside the bare program, in turn."""
     ours, peer = Seen([], []), Seen([], [])
     for run in range(RUNS):
         folder = work / str(run)
-        with simulated(folder) as cloud:
-            account = cloud.account
-            calls = lambda account=account: len(account.log)  # noqa: E731
-            turn(bare(folder / "peer", cloud), peer, calls)
-            turn(product(folder / "ours", cloud), ours, calls)
+        with cloud.open(folder, real=True) as account:
+            turn(bare(cloud, folder / "peer", account), peer, account.calls)
+            turn(product(cloud, folder / "ours", account), ours, account.calls)
     a, b, c, d = (statistics.median(x) for x in (ours.up, peer.up, ours.again, peer.again))
-    allowed = QUIET + 3 * QUIET_PER_MACHINE
+    name, allowed = cloud.name, cloud.quiet + 3 * cloud.per_machine
+    more, again = f"{ours.calls - peer.calls:+d}", f"{ours.quiet - peer.quiet:+d}"
+    within = ours.quiet <= allowed
     return [
-        Row("alicloud: up --only machines, 3 hosts", a, b, f"{a / b:.2f}x", "1.15x", a / b <= 1.15),
-        Row("alicloud: up, no change, 3 hosts", c, d, f"{c / d:.2f}x", "1.3x", c / d <= 1.3),
-        Row(
-            "alicloud: calls, up, 3 hosts", ours.calls, peer.calls, f"{ours.calls - peer.calls:+d}", "-", True, "calls"
-        ),
-        Row(
-            "alicloud: calls, no change, 3 hosts",
-            ours.quiet,
-            peer.quiet,
-            f"{ours.quiet - peer.quiet:+d}",
-            f"<= {allowed}",
-            ours.quiet <= allowed,
-            "calls",
-        ),
+        Row(f"{name}: up --only machines, 3 hosts", a, b, f"{a / b:.2f}x", "1.15x", a / b <= 1.15),
+        Row(f"{name}: up, no change, 3 hosts", c, d, f"{c / d:.2f}x", "1.3x", c / d <= 1.3),
+        Row(f"{name}: calls, up, 3 hosts", ours.calls, peer.calls, more, "-", True, "calls"),
+        Row(f"{name}: calls, no change, 3 hosts", ours.quiet, peer.quiet, again, f"<= {allowed}", within, "calls"),
     ]
 
 
@@ -100,81 +90,53 @@ def turn(side: Side, seen: Seen, calls: Callable[[], int]) -> None:
     side.down()
 
 
-def product(folder: Path, cloud: Simulator) -> Side:
+def product(cloud: Cloud, folder: Path, account: Account) -> Side:
     """The command. Before it is run again its image is laid, so that both stages have nothing to do."""
-    user = a_user(folder, cloud)
+    user = account.user(folder)
     laid: list[float] = []
+
+    def run(*words: str) -> float:
+        return timed([str(BIN / "sealer-cloud"), *words], user.env)
 
     def again() -> float:
         if not laid:
-            laid.append(timed([str(BIN / "sealer-cloud"), *UP], user.env))
-        return timed([str(BIN / "sealer-cloud"), *UP], user.env)
+            laid.append(run(*user.up))
+        return run(*user.up)
 
     return Side(
-        lambda: timed([str(BIN / "sealer-cloud"), *UP, "--only", "machines"], user.env),
+        lambda: run(*user.up, "--only", "machines"),
         again,
-        lambda: timed([str(BIN / "sealer-cloud"), *DOWN], user.env),
+        lambda: run("down", CLUSTER, "--provider", cloud.name, "--yes"),
     )
 
 
-def bare(folder: Path, cloud: Simulator) -> Side:
+def bare(cloud: Cloud, folder: Path, account: Account) -> Side:
     """The peer."""
     root = engine_root()
-    places = [str(sealer_plugin(folder)), str(cloud_plugin()), os.environ["PATH"]]
-    env = {**a_user(folder / "user", cloud).env, "PATH": ":".join(places), "PYTHONPATH": str(ROOT)}
-    words = [sys.executable, str(ROOT / "benchmarks" / "alicloud_peer.py")]
-    return Side(
-        *(lambda v=v: timed([*words, v, str(folder), root, "bench-abcdef"], env) for v in ("up", "again", "down"))
-    )
+    places = [str(sealer_plugin(folder)), str(account.plugins), os.environ["PATH"]]
+    env = {**account.user(folder / "user").env, "PATH": ":".join(places), "PYTHONPATH": str(ROOT)}
+    words = [sys.executable, str(ROOT / "benchmarks" / f"{cloud.name}_peer.py")]
+    more = [str(folder), root, CID, account.image]
+    return Side(*(lambda v=v: timed([*words, v, *more], env) for v in ("up", "again", "down")))
 
 
-def many_hosts(work: Path) -> Row:
+def many_hosts(cloud: Cloud, work: Path) -> Row:
     """MANY machines that are records, beside three of them; the first login is taken as answered."""
     few, many = [], []
     for run in range(RUNS):
-        few.append(stage1(work / f"few{run}", 3))
-        many.append(stage1(work / f"many{run}", MANY))
+        few.append(stage1(cloud, work / f"few{run}", 3))
+        many.append(stage1(cloud, work / f"many{run}", MANY))
     a, b = statistics.median(many), statistics.median(few)
-    return Row(f"alicloud: stage 1, {MANY} hosts, beside 3", a, b, f"{a / b:.2f}x", "1.3x", a / b < 1.3)
+    return Row(f"{cloud.name}: stage 1, {MANY} hosts, beside 3", a, b, f"{a / b:.2f}x", "1.3x", a / b < 1.3)
 
 
-def stage1(folder: Path, count: int) -> float:
+def stage1(cloud: Cloud, folder: Path, count: int) -> float:
     """Seconds of stage 1 as it measures itself."""
-    folder.mkdir(parents=True)
-    with Simulator(folder) as cloud:
-        cloud.account.catalogue.quota_cores = 100_000
-        env = a_user(folder / "user", cloud).env
-        words = [sys.executable, "-m", "benchmarks.stage1", "alicloud", str(count), str(folder / "state"), ""]
+    with cloud.open(folder, real=False) as account:
+        env = account.user(folder / "user").env
+        what = [cloud.name, str(count), str(folder / "state"), account.image]
+        words = [sys.executable, "-m", "benchmarks.stage1", *what]
         done = subprocess.run(words, env=env, cwd=ROOT, capture_output=True, text=True, check=False)
     if done.returncode:
         sys.exit(f"stage 1 with {count} hosts: {done.stdout}\n{done.stderr}")
     return float(done.stdout)
-
-
-@contextmanager
-def simulated(folder: Path) -> Iterator[Simulator]:
-    """A cloud at zero latency whose machines are real hosts."""
-    folder.mkdir(parents=True)
-    real = RealHosts(folder)
-    try:
-        with Simulator(folder, InstanceHosts(real)) as cloud:
-            yield cloud
-    finally:
-        real.close()
-
-
-def a_user(home: Path, cloud: Simulator) -> Product:
-    """A user of that cloud who holds app:v1."""
-    from tests.clouds.alicloud.scene import make_user
-
-    user = make_user(home, cloud, home / "data", "web")
-    tiny.build(user, "app:v1", tiny.BASIC)
-    return user
-
-
-def cloud_plugin() -> Path:
-    """The folder of the cloud's plugin, as the program finds it."""
-    from drivers.alicloud.driver import PLUGIN_VERSION
-    from provisioner.settings import load_settings
-
-    return load_settings().cache_dir / "plugins" / f"alicloud-{PLUGIN_VERSION}"
