@@ -147,6 +147,7 @@ def _add_clusters(app: typer.Typer) -> None:
         CLUSTERS,
         "sealer-cloud down etcd",
         "sealer-cloud down etcd --provider local --yes     # works without the state folder too",
+        "sealer-cloud down etcd -f infra.yaml              # its state is lost: in the cloud that the file describes",
         'sealer-cloud down --run "$GITHUB_RUN_ID" --yes    # what this CI run made in your accounts',
         alias="destroy",
     )
@@ -162,7 +163,15 @@ def _add_clusters(app: typer.Typer) -> None:
 
 
 def _add_looks(app: typer.Typer) -> None:
-    _add(app, "status", look_cmds.status, CLUSTERS, "sealer-cloud status etcd", "sealer-cloud status etcd -o json")
+    _add(
+        app,
+        "status",
+        look_cmds.status,
+        CLUSTERS,
+        "sealer-cloud status etcd",
+        "sealer-cloud status etcd -o json",
+        "sealer-cloud status etcd --provider aws           # its state is lost: what stands of it",
+    )
     _add(app, "list", look_cmds.list_clusters, CLUSTERS, "sealer-cloud list", "sealer-cloud list -o name", alias="ls")
 
 
