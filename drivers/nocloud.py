@@ -62,6 +62,10 @@ class NoCloud:
         """None: our plugin's create adopts what lies there."""
         return {}
 
+    def end_strays(self, cid: ClusterId, known: frozenset[str]) -> tuple[str, ...]:  # noqa: ARG002 - the seam's
+        """None: our plugin makes nothing twice."""
+        return ()
+
     def survey(self, regions: tuple[str, ...] = ()) -> Survey:  # noqa: ARG002 - the seam's
         """Nothing that anybody pays for."""
         return Survey(())

@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import replace
 
 from provisioner.draft import Draft, check_machine
-from provisioner.errors import CapacityError
+from provisioner.errors import AccessError, CapacityError, ProviderError
 from provisioner.events import Warned
 from provisioner.model.driver import Choice, Driver, Refused
 from provisioner.model.engine import StackState
@@ -45,11 +45,30 @@ async def raise_machines(world: World, draft: Draft, max_price: float | None) ->
             if adopt:  # a machine is imported by one run and the resource is an ordinary one for the next
                 await _up(world, draft, adopt)
                 adopt = {}
-            return draft, await _up(world, draft, {})
+            outputs = await _up(world, draft, {})
         except CapacityError as error:
             made = _made(world, draft)
             adopt = {host: machine for host, machine in adopt.items() if host not in made}
             draft, refused = await _move_on(world, draft, refused, error, max_price)
+        else:
+            await _end_twins(world, draft)
+            return draft, outputs
+
+
+async def _end_twins(world: World, draft: Draft) -> None:
+    """What stands twice, as the engine sent a create call again whose answer was lost: the state knows one of each."""
+    stored = world.engine.stored(draft.plan.cluster)
+    made = [c for c in draft.plan.infra.create if not is_machine(c.type) and not c.type.startswith("sealer:index:")]
+    if stored is None or not made:
+        return
+    try:
+        gone = await asyncio.to_thread(draft.driver.end_strays, draft.cid, frozenset(stored.resource_ids))
+    except (AccessError, ProviderError) as error:  # the machines stand; `down` looks again
+        told = f"it is not known whether a part of the network was made twice: {error.message}"
+        world.events(Warned(told, error.hint))
+        return
+    for line in gone:
+        world.events(Warned(f"{line} was made twice, as an answer of the cloud was lost: it is removed"))
 
 
 def _spec(draft: Draft) -> object:

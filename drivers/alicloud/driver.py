@@ -148,6 +148,10 @@ class AlicloudDriver:
         """Machines by tag that the state does not know."""
         return sweep.orphans(self._account(), cid, known)
 
+    def end_strays(self, cid: ClusterId, known: frozenset[str]) -> tuple[str, ...]:
+        """The plugin's creates carry a token, so this finds what a cloud made twice all the same."""
+        return sweep.end_strays(self._account(), cid, known)
+
     def prices(self, accepted: Accepted, hosts: frozenset[str]) -> Mapping[str, tuple[float, str]]:
         """By one look-up per kind of machine."""
         return standing_prices(self._api, self._region(accepted), accepted, hosts)

@@ -125,12 +125,15 @@ def orphans(account: Account, cid: ClusterId, known: frozenset[str]) -> dict[str
             )
         by_host[host] = thing.id
     if any(not one.startswith("i-") for one in known):  # else we were told of machines alone
-        _end_strays(account, cid, known)
+        end_strays(account, cid, known)
     return by_host
 
 
-def _end_strays(account: Account, cid: ClusterId, known: frozenset[str]) -> None:
-    """Never waits: what is in use is no stray, or goes with its machine later."""
+def end_strays(account: Account, cid: ClusterId, known: frozenset[str]) -> tuple[str, ...]:
+    """Remove parts of a cluster's network that the state does not know; a line for each that went.
+
+    Never waits: what is in use is no stray, or goes with its machine later.
+    """
 
     def look(region: str) -> list[Thing]:
         tag = {"Key": tags.CID, "Value": str(cid)}
@@ -139,10 +142,13 @@ def _end_strays(account: Account, cid: ClusterId, known: frozenset[str]) -> None
         return in_order([*tagged, *named])
 
     by_kind = {kinds.kind: kinds for kinds in PARTS}
+    gone: list[str] = []
     for thing in everywhere(account, look):
         if thing.id not in known:
             with contextlib.suppress(ProviderError):
                 delete(account, by_kind[thing.kind], thing, patience=0.0)
+                gone.append(str(thing))
+    return tuple(gone)
 
 
 def survey(account: Account) -> Survey:

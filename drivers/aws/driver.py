@@ -21,10 +21,10 @@ from drivers.aws.regions import demand_region, wanted, who
 from drivers.aws.regions import regions as every_region
 from drivers.aws.spec import AwsSpec, check_request, parse_aws
 from drivers.aws.standing import priced, prices_of, standing_prices, start_machines
+from drivers.aws.strays import bought, end_strays
 from drivers.aws.sweep import REST_SECONDS, Waiting, let_go, remove
 from drivers.aws.wayout import dead_ends
 from provisioner.errors import AccessError, PreconditionError, ProviderError, SealerError, UsageError, worst_of
-from provisioner.model import tags as words
 from provisioner.model.accepted import Accepted
 from provisioner.model.adoption import Standing
 from provisioner.model.driver import (
@@ -127,20 +127,17 @@ class AwsDriver:
         _, api, _ = self._identity()
         there = self._of(cid)
         found = [thing for thing in there if thing.id not in known and thing.state in (*LIVE, "")]
-        machines: dict[str, str] = {}
-        for thing in (t for t in found if t.kind == look.MACHINE and t.tags.get(words.HOST)):
-            host = thing.tags[words.HOST]
-            if host in machines:
-                raise ProviderError(
-                    f"host {host} of {cid} stands twice: {machines[host]} and {thing.id}",
-                    hint="delete the one that is not wanted, then run the same command",
-                )
-            machines[host] = thing.id
+        machines = bought(found, cid)
         if any(not id_.startswith("i-") for id_ in known):  # else we were told of machines alone
             # Never waits: what is in use is no orphan, or goes with its machine later.
             remove(api, [t for t in found if t.kind not in look.COSTLY], self._waiting, rest_seconds=-1)
             let_go(api, [t for t in there if t.kind == "route-table" and t.id in known], known)
         return machines
+
+    def end_strays(self, cid: ClusterId, known: frozenset[str]) -> tuple[str, ...]:
+        """EC2 makes a second VPC, gateway or table of a call that is sent again."""
+        there = [thing for thing in self._of(cid) if thing.id not in known]
+        return end_strays(self._identity()[1], there, self._waiting)
 
     def start(self, machine_ids: tuple[str, ...]) -> None:
         """An instance's program says nothing of running or not."""

@@ -248,6 +248,13 @@ class Driver(Protocol):
         has two machines that the state does not know.
         """
 
+    def end_strays(self, cid: ClusterId, known: frozenset[str]) -> tuple[str, ...]:
+        """Remove parts of the cluster's network by tag that the state does not know; a line for each that went.
+
+        A create call that is sent again after a lost answer makes a second one where the cloud takes no token for it.
+        No machine and no disk is ever removed. Never waits: what is in use stays, and goes with the cluster.
+        """
+
     def start(self, machine_ids: tuple[str, ...]) -> None:
         """Start machines of the request at hand that stand and are stopped, where the engine does not; wait for them."""
 

@@ -94,12 +94,13 @@ class FakeCloud(FakeDriver):
     """A provider that sells machines: `stock` lists `(zone, type, price)` in order of preference.
 
     The price that is bought at stays in the placement (None: nobody says one), and `priced` lists the hosts of every
-    other question for one. `chosen` lists the refusals of every choice,
+    other question for one. `chosen` lists the refusals of every choice, `twins` what a look for strays ends,
     `orphaned` the ids that were known at every look for orphans.
     """
 
     stock: list[tuple[str, str, float | None]] = field(default_factory=lambda: [("z1", "small", 0.25)])
     chosen: list[tuple[Refused, ...]] = field(default_factory=list)
+    twins: list[str] = field(default_factory=list)
     orphaned: list[frozenset[str]] = field(default_factory=list)
     priced: list[frozenset[str]] = field(default_factory=list)
     checked: int = 0
@@ -144,6 +145,10 @@ class FakeCloud(FakeDriver):
         placed = {name: on for name, on in accepted.placement["hosts"].items() if name in hosts}  # type: ignore[attr-defined]
         found = {name: asked.get((on["zone"], on["type"])) for name, on in placed.items()}
         return {name: (price, "USD") for name, price in found.items() if price is not None}
+
+    def end_strays(self, _cid: ClusterId, _known: frozenset[str]) -> tuple[str, ...]:
+        gone, self.twins = tuple(self.twins), []
+        return gone
 
     def orphans(self, cid: ClusterId, known: frozenset[str]) -> Mapping[str, str]:
         self.orphaned.append(known)

@@ -113,6 +113,12 @@ def told(error: SealerError) -> str:
     return f"{error} {error.message} {error.hint} {error.evidence} {error!r}"
 
 
+def left_by(user: Cloudy) -> str:
+    """What a person saw of a run, and what it left on the disk."""
+    files = [p.read_bytes().decode(errors="replace") for p in user.folder.rglob("*") if p.is_file()]
+    return f"{user.seen} {user.asked} {files}"
+
+
 @pytest.mark.parametrize("command", ["up", "plan", "down"])
 async def test_an_api_that_nobody_reaches_ends_bounded_as_refused(user: Cloudy, command: str) -> None:
     user.environ |= {f"ALIBABA_CLOUD_ENDPOINT_{product}": "127.0.0.1:9" for product in ("ECS", "VPC", "STS")}
@@ -121,7 +127,8 @@ async def test_an_api_that_nobody_reaches_ends_bounded_as_refused(user: Cloudy, 
         await acts[command]()
     assert caught.value.exit_code == 6
     assert user.time.slept < 120
-    assert not [word for word in (KEY_ID, SECRET, "Signature", "AccessKey") if word in told(caught.value)]
+    text = told(caught.value) + left_by(user)
+    assert not [word for word in (KEY_ID, SECRET, "Signature", "AccessKey") if word in text]
     assert user.engine.mutations == []
 
 
@@ -133,7 +140,7 @@ async def test_an_api_that_is_gone_later_touches_nothing_that_stands(user: Cloud
         with pytest.raises(ProviderError) as caught:
             await act()
         assert caught.value.exit_code == 6
-        assert KEY_ID not in told(caught.value)
+        assert not [word for word in (KEY_ID, SECRET, "Signature") if word in told(caught.value) + left_by(user)]
     assert user.engine.machines == before
     assert "app" in user.engine.stacks
 
@@ -238,6 +245,18 @@ async def test_gc_that_may_look_nowhere_says_so(user: Cloudy) -> None:
 # ---------------------------------------------------------------- what a cut run left
 
 
+def test_a_network_that_was_made_twice_goes_and_no_machine_does(alicloud: Simulator) -> None:
+    kept = make_cluster(alicloud, CID, "m1", "n1")
+    known = frozenset(t.id for t in alicloud.account.store.all() if t.id != kept[1])
+    twin = good(alicloud, "vpc", "CreateVpc", CidrBlock="10.8.0.0/16", **OURS)["VpcId"]
+    other = make_cluster(alicloud, "other-abc234", "m1")
+    (line,) = driver(alicloud).end_strays(ClusterId(CID), known)
+    assert twin in line
+    there = {t.id for t in alicloud.account.store.all()}
+    assert twin not in there
+    assert there >= {*known, *kept, *other}
+
+
 def test_parts_of_a_network_that_no_state_knows_give_way(alicloud: Simulator) -> None:
     """A vSwitch that a cut run made has no tags yet: it would keep its addresses from the next one for ever."""
     vpc, _ = (good(alicloud, "vpc", "CreateVpc", CidrBlock="10.8.0.0/16", **OURS)["VpcId"] for _ in range(2))
@@ -248,4 +267,5 @@ def test_parts_of_a_network_that_no_state_knows_give_way(alicloud: Simulator) ->
     assert one.orphans(cid, NONE) == {}
     assert len(alicloud.account.store.all()) == 4, "who knows nothing of a state removes nothing"
     assert one.orphans(cid, frozenset({CID, vpc, group})) == {}
+    assert one.end_strays(cid, frozenset({CID, vpc, group})) == ()
     assert {t.id for t in alicloud.account.store.all()} == {vpc, group}

@@ -13,7 +13,7 @@ from provisioner.errors import AccessError, ProviderError
 from provisioner.model.accepted import AcceptedSpot
 from provisioner.model.ids import ClusterId
 from tests.clouds.aws.cloud import KEY, SECRET, Clock
-from tests.clouds.aws.made import make_machine, make_network
+from tests.clouds.aws.made import make_machine, make_network, spec, tags
 from tests.clouds.aws.requests import CID, accepted
 
 pytestmark = pytest.mark.clouds
@@ -121,8 +121,13 @@ def test_the_simulated_account_keeps_to_the_printed_policy(cloud):
     assert [m["InstanceId"] for m in cloud.machines().values()] == [foreign]
 
 
-NICE_TO_KNOW = {"ec2:DescribeSpotPriceHistory", "pricing:GetProducts", "servicequotas:GetServiceQuota"}
-"""Without these a price or a quota is "not known"."""
+NICE_TO_KNOW = {
+    "ec2:DescribeRegions",
+    "ec2:DescribeSpotPriceHistory",
+    "pricing:GetProducts",
+    "servicequotas:GetServiceQuota",
+}
+"""Without these a price or a quota is "not known", and a region is one that the SDK knows."""
 
 
 def test_without_any_one_read_of_the_policy_nothing_is_chosen(cloud):
@@ -141,6 +146,24 @@ def test_without_any_one_read_of_the_policy_nothing_is_chosen(cloud):
         cloud.gate.policy = json.dumps({**policy, "Statement": less})
         with contextlib.nullcontext() if action in NICE_TO_KNOW else pytest.raises(AccessError, match="Unauthorized"):
             cloud.driver().choose(request, None, standing=frozenset())
+
+
+def test_a_network_that_was_made_twice_goes_and_no_machine_does(cloud):
+    subnet, _ = make_network(cloud)
+    make_machine(cloud, subnet, "m1")
+    known = frozenset(cloud.standing()) | {
+        t["RouteTableId"] for t in cloud.client().describe_route_tables()["RouteTables"]
+    }
+    unknown = make_machine(cloud, subnet, "n1")
+    make_network(cloud, cid="other-abc234")
+    before = set(cloud.standing())
+    ec2, marks = cloud.client(), tags()
+    twin = ec2.create_vpc(CidrBlock="10.0.0.0/16", TagSpecifications=spec("vpc", **marks))["Vpc"]["VpcId"]
+    way = ec2.create_internet_gateway(TagSpecifications=spec("internet-gateway", **marks))["InternetGateway"]
+    gone = cloud.driver().end_strays(ClusterId(CID), known)
+    assert [line.split()[1] for line in gone] == [way["InternetGatewayId"], twin]
+    assert set(cloud.standing()) == before
+    assert unknown in before
 
 
 def test_what_a_cut_run_made_and_did_not_record_is_out_of_the_way(cloud):

@@ -91,6 +91,7 @@ def test_of_a_cluster_that_never_was_nothing_is_found_left_or_removed(rig: Rig) 
     assert rig.driver.sweep(cid) == ()
     assert rig.driver.inspect(cid) == ()
     assert not rig.driver.orphans(cid, frozenset())
+    assert rig.driver.end_strays(cid, frozenset()) == ()
 
 
 def test_a_diagnosis_never_fails(rig: Rig) -> None:

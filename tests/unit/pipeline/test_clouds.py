@@ -279,6 +279,23 @@ async def test_a_run_that_makes_nothing_looks_for_no_orphans(cloud: Stage) -> No
     assert driver_of(cloud).orphaned == []
 
 
+async def test_a_network_that_was_made_twice_is_ended_and_named(cloud: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    driver_of(cloud).twins = ["vpc vpc-2 in r1"]
+    await cloud.up()
+    assert "vpc vpc-2 in r1 was made twice" in warnings(cloud)
+    driver_of(cloud).twins = ["vpc vpc-3 in r1"]
+    await cloud.up(changed(UP, nodes="2"))
+    assert "vpc-3" not in warnings(cloud), "a run that makes no network looks for no second one"
+
+    def refused(*_: object) -> tuple[str, ...]:
+        raise ProviderError("nobody answers")
+
+    monkeypatch.setattr(cloud.driver, "end_strays", refused)
+    await cloud.down()
+    await cloud.up()
+    assert "it is not known whether a part of the network was made twice: nobody answers" in warnings(cloud)
+
+
 async def test_credentials_are_looked_at_again_after_a_person_has_read_the_plan(cloud: Stage) -> None:
     driver = driver_of(cloud)
 
