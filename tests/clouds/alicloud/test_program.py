@@ -147,3 +147,13 @@ def test_spot_existing_networks_and_machines_that_are_taken_over(declared: Decla
     assert (inputs["m1"]["spotStrategy"], inputs["m1"]["spotPriceLimit"]) == ("SpotWithPriceLimit", 0.3)
     assert declared.requests["m1"].importId == "i-stands"
     assert {args.typ for args in declared.mocks.resources.values()} >= {"alicloud:vpc/network:Network"}
+
+
+def test_rules_of_a_state_in_which_they_were_numbered_are_known_again(declared: Declared) -> None:
+    opened = [{"port": 6443, "from": "10.9.0.0/16"}, {"port": "8000-8100", "protocol": "udp", "from": "10.9.0.0/16"}]
+    declared.run(accepted(network={"ingress": opened}))
+    once = {name: [a.spec.name for a in r.aliases] for name, r in declared.requests.items() if r.aliases}
+    assert once == {
+        "ingress-tcp-22-0.0.0.0-0": ["ingress-0"], "ingress-tcp-6443-10.9.0.0-16": ["ingress-1"],
+        "ingress-udp-8000-8100-10.9.0.0-16": ["ingress-2"],
+    }  # fmt: skip

@@ -79,7 +79,8 @@ def declared():
         name="node", roles=("node",), count=2, instance_types=("t3.medium",), data_disks=(50,),
         spot=AcceptedSpot(max_price=0.2),
     )  # fmt: skip
-    asked = accepted("ami-1", nodes=2, tags={"team": "ci"}, expires_at=DEADLINE)
+    rules = {"ingress": [{"port": 6443, "from": "10.9.0.0/16"}]}
+    asked = accepted("ami-1", nodes=2, tags={"team": "ci"}, expires_at=DEADLINE, network=rules)
     asked = placed(asked.model_copy(update={"pools": (asked.pools[0], spot)}))
     mocks, requests, sunk = Mocks(), {}, []
 
@@ -176,3 +177,9 @@ def test_user_data_is_secret_and_changes_nothing_later(declared):
         assert "userDataBase64" in request.ignoreChanges
     assert {value["name"] for kind, value in sunk if kind == "host"} == {"m1", "n1", "n2"}
     assert "canary" not in str(sunk)
+
+
+def test_rules_of_a_state_in_which_they_were_numbered_are_known_again(declared):
+    _, requests, _ = declared
+    once = {name: [a.spec.name for a in r.aliases] for name, r in requests.items() if r.aliases}
+    assert once == {"ingress-tcp-22-0.0.0.0-0": ["ingress-0"], "ingress-tcp-6443-10.9.0.0-16": ["ingress-1"]}
