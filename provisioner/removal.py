@@ -22,6 +22,7 @@ from provisioner.machines import found_by_tag
 from provisioner.model.accepted import Accepted
 from provisioner.model.driver import STAYING, Driver, FoundCluster
 from provisioner.model.engine import StackState
+from provisioner.model.grammar import BOUGHT
 from provisioner.model.hosts import Inventory
 from provisioner.model.ids import ClusterId, ClusterName, new_run_id, parse_digest
 from provisioner.model.images import Changeset, PinnedImage
@@ -94,7 +95,8 @@ async def find_target(world: World, name: ClusterName, site: Site) -> Target | N
     asked = stored.accepted
     site = Site(asked.provider, asked.region, asked.endpoints) if asked else site
     found, _ = await _look_for(world, name, site)
-    if found and site.provider is None and found.cid not in stored.cids:
+    # On this machine `up` has looked for that name before it began; of an account it looks at one region alone.
+    if found and site.provider is None and found.provider in BOUGHT and found.cid not in stored.cids:
         raise _whose(found)
     plan = replace(plan, provider=found.provider) if found else plan
     cids = tuple(dict.fromkeys((*((found.cid,) if found else ()), *stored.cids)))

@@ -11,7 +11,7 @@ from provisioner.infra.locks import ClusterLock
 from provisioner.model.driver import FoundCluster
 from provisioner.model.ids import ClusterName
 from provisioner.model.site import ANYWHERE, Site
-from tests.fakes.driver import FakeDriver
+from tests.fakes.driver import FakeCloud, FakeDriver
 from tests.fakes.engine import FakeStack
 
 from .conftest import UP, Stage, changed
@@ -155,10 +155,10 @@ async def test_a_second_down_looks_again_though_the_state_knows_no_machine_any_m
     await stage.down()
     stage.engine.machines[cid, "m2"] = machine
     stage.engine.stacks["app"] = FakeStack()  # what a destroy leaves of it: no Intent, so no cid
-    report = await stage.down("local")
+    report = await stage.down()
     assert report.left == ("machine m2",)
     stage.driver.stubborn = set()
-    assert (await stage.down("local")).left == ()
+    assert (await stage.down()).left == ()
     assert not stage.engine.machines
     assert "app" not in stage.engine.stacks
 
@@ -183,7 +183,11 @@ async def test_a_cluster_that_only_a_look_finds_is_removed_only_where_the_provid
 async def test_a_stack_without_a_cid_takes_no_colleagues_cluster_of_that_name(stage: Stage) -> None:
     await stage.stand()
     stage.engine.stacks["app"] = FakeStack()  # what a run leaves that was killed before its Intent was made
-    with pytest.raises(UsageError, match="knows no cluster app, but local has app-") as told:
-        await stage.down()
-    assert "sealer-cloud down app --provider local" in told.value.hint
+    cloud = FakeCloud(stage.engine.machines, name="aws")
+    world = replace(stage.world, drivers={"local": lambda _around: FakeDriver({}), "aws": lambda _around: cloud})
+    with pytest.raises(UsageError, match="knows no cluster app, but aws has app-") as told:
+        await pipeline.down(world, ClusterName("app"), ANYWHERE, stage.confirm_down)
+    assert "sealer-cloud down app --provider aws" in told.value.hint
     assert len(stage.engine.machines) == 3
+    await pipeline.down(world, ClusterName("app"), Site("aws"), stage.confirm_down)
+    assert not stage.engine.machines
