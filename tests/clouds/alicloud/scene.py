@@ -13,6 +13,9 @@ from tests.e2e.product import Product
 
 CLEAN = ("ALIBABA_CLOUD_", "ALICLOUD_", "CI")
 """Variables of whoever runs the tests that must not reach the product."""
+QUIET_CALLS = 8
+"""What a run that changes nothing may ask of the cloud beyond what each machine costs."""
+CALLS_PER_MACHINE = 10
 
 
 def make_user(home: Path, simulator: Simulator, data: Path, cluster: str) -> Product:

@@ -1,7 +1,6 @@
 """Stage 1 alone: the driver's program with the real engine, SDK and plugin, in this process."""
 
 import asyncio
-import json
 from dataclasses import replace
 
 from provisioner.events import ignore
@@ -12,19 +11,20 @@ from provisioner.settings import load_settings
 from provisioner.stop import Stop
 from stacks.program import build_program
 from tests.clouds.alicloud.asked import CID, RUN, driver
+from tests.clouds.oldstate import edited
 
 NAME = ClusterName("demo")
 
 
 class Stage:
-    """Stage 1 of one cluster in one account."""
+    """Stage 1 of one cluster in one account. `plugin` starts ours, or one that stands in for it."""
 
-    def __init__(self, simulator, tmp_path):
+    def __init__(self, simulator, tmp_path, plugin=None):
         found = load_settings()
         self.simulator = simulator
         environ = {k: v for k, v in found.environ.items() if not k.startswith(("ALIBABA_CLOUD", "ALICLOUD"))}
         self.engine = PulumiEngine(
-            replace(found, state_dir=tmp_path / "state", environ={**environ, **simulator.env}), Stop()
+            replace(found, state_dir=tmp_path / "state", environ={**environ, **simulator.env}), Stop(), plugin=plugin
         )
         self.driver = driver(simulator)
 
@@ -43,15 +43,10 @@ class Stage:
 
     def lose(self, *urns):
         """Take resources out of the state, as a run that was killed between the call and the record does."""
-        (file,) = self.engine._settings.state_dir.rglob(".pulumi/stacks/**/demo.json")
-        state = json.loads(file.read_text())
-        latest = state["checkpoint"]["latest"]
-        before = len(latest["resources"])
-        latest["resources"] = [r for r in latest["resources"] if not r["urn"].endswith(urns)]
-        assert len(latest["resources"]) == before - len(urns)
-        file.write_text(json.dumps(state))
-        for noted in file.parent.glob("*.attrs"):  # the checksum of what was there
-            noted.unlink()
+        with edited(self.engine._settings.state_dir, NAME) as resources:
+            before = len(resources)
+            resources[:] = [r for r in resources if not r["urn"].endswith(urns)]
+            assert len(resources) == before - len(urns)
 
     def state_text(self):
         """The engine's state, its backups and history: not our own 0600 cache of the login key."""

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.clouds.alicloud.scene import down_words, make_user, up_words
+from tests.clouds.alicloud.scene import CALLS_PER_MACHINE, QUIET_CALLS, down_words, make_user, up_words
 from tests.clouds.alicloud.sim.faults import Fault, key_deleted, no_stock, token_expired
 from tests.clouds.alicloud.sim.server import SECRET, Simulator
 from tests.e2e import tiny
@@ -16,9 +16,6 @@ from tests.e2e.product import ROOT, Product
 
 pytestmark = [pytest.mark.clouds, pytest.mark.hosts, pytest.mark.engine]
 
-QUIET_CALLS = 8
-"""What a run that changes nothing may ask of the cloud beyond what each machine costs."""
-CALLS_PER_MACHINE = 10
 LET_IN_CALLS = 1
 """More where SSH is the operator's alone: the read of the group that lets him in."""
 PATIENCE = 300.0
