@@ -13,8 +13,12 @@ from tests.clouds.alicloud.client import good
 from tests.clouds.alicloud.sim.faults import Fault
 from tests.clouds.alicloud.sim.server import KEY_ID, SECRET
 from tests.clouds.alicloud.stage import NAME, Stage
+from tests.clouds.oldstate import names_in, with_old_names
 
 pytestmark = [pytest.mark.clouds, pytest.mark.engine, pytest.mark.hosts, pytest.mark.timeout(600)]
+
+OLD_RULES = {"ingress-tcp-22-operator": "ingress-0", "ingress-udp-8000-8100-operator": "ingress-1"}
+"""Rules were once named by their number."""
 
 
 def demand_asked_for(runs):
@@ -59,8 +63,12 @@ def test_two_machines_from_nothing_to_nothing(alicloud_hosts, tmp_path):
 
 
 def let_in_from_elsewhere(stage, cloud, request):
-    """The operator comes from elsewhere now: a rule lets him in, and neither that nor his address is a change."""
-    account = cloud.account
+    """The operator comes from elsewhere now: a rule lets him in, and neither that nor his address is a change.
+
+    Nor are the names of rules in the state of an older version.
+    """
+    account, folder = cloud.account, stage.engine._settings.state_dir
+    with_old_names(folder, NAME, OLD_RULES)
     stored = stage.engine.stored(NAME)
     away = driver(cloud, SEALER_CLOUD_OPERATOR_CIDR="198.51.100.9/32")
     assert "tcp 22, udp 8000-8100" in away.let_in(request, ClusterId(CID), Visit("0a1b2c3d", stored.resource_ids))
@@ -81,6 +89,8 @@ def moved_and_started_in_place(stage, cloud, request, hosts):
     assert (plan.create, plan.replace, plan.delete) == ((), (), ())
     kept = {h.name: h for h in stage.up(later).hosts}
     assert {n: h.machine_id for n, h in kept.items()} == {n: h.machine_id for n, h in hosts.items()}
+    assert not {"AuthorizeSecurityGroup", "RevokeSecurityGroup"} & set(account.counts(start)), "rules are not re-made"
+    assert names_in(stage.engine._settings.state_dir, NAME, "ingress-") == set(OLD_RULES)
     assert account.counts(start)["ModifyInstanceAutoReleaseTime"] == 2
     assert account.counts(start)["StartInstance"] == 1
     assert "StopInstance" not in account.counts(start)
