@@ -24,6 +24,7 @@ pytestmark = [pytest.mark.clouds, pytest.mark.hosts, pytest.mark.engine, pytest.
 PATIENCE = 300.0
 CANARY = "canary-of-a-user-7Qx"
 WORDS = (*up_words("web"), "--nodes", "1")
+FIVE = (*up_words("web"), "--nodes", "4")
 
 
 class Teller(Product):
@@ -101,10 +102,12 @@ def decoded(datas: list[str]) -> str:
 def test_lost_answers_a_stranger_at_an_old_address_and_a_lost_state(user: Teller, alicloud_hosts: Simulator) -> None:
     account = alicloud_hosts.account
     account.faults.add(throttled("CreateVpc", times=1))
+    account.faults.add(Fault("CreateVpc", mode="lose", times=1))
     account.faults.add(Fault("RunInstances", mode="lose", times=1))
     account.faults.add(Fault("RunInstances", mode="lag", lag=3, times=1, after=1))
     user.ok(*WORDS, "--ttl", "2h", "--env-secret", "CANARY=${env:CANARY}")
-    assert (bought(alicloud_hosts), account.store.counts()["instance"]) == (2, 2)
+    standing = account.store.counts()
+    assert (bought(alicloud_hosts), standing["instance"], standing["vpc"]) == (2, 2, 1), "nothing was made twice"
     account.faults.clear()
     secrets_stay_secret(user, alicloud_hosts)
     deadline_moves(user, alicloud_hosts)
@@ -174,27 +177,25 @@ def move_in(simulator: Simulator, old) -> str:
 
 def test_a_quota_an_ending_token_and_a_refused_delete(user: Teller, alicloud_hosts: Simulator) -> None:
     account = alicloud_hosts.account
-    quota = account.faults.add(over_quota())
-    quota.after = 1
-    full = user.run(*WORDS)
-    assert full.rc == 13, full
-    (first,) = account.store.all("instance")
-    assert touched(alicloud_hosts, first.id) == [], "no host is touched while one is missing"
-    assert first.id in backend_of(user), "what was made is recorded"
+    two_of_five(user, alicloud_hosts)
+    user.ok(*down_words("web"))
+    assert account.store.counts() == {}, "what was recorded goes"
 
-    account.faults.clear()
-    process = user.start(*WORDS)
-    while bought(alicloud_hosts) < 2 and process.poll() is None:
+    kept, before = two_of_five(user, alicloud_hosts), bought(alicloud_hosts)
+    process = user.start(*FIVE)
+    while bought(alicloud_hosts) == before and process.poll() is None:
         time.sleep(0.05)
     account.faults.add(token_expired())
     out, err = process.communicate(timeout=PATIENCE)
     assert process.returncode == 5, out + err
     assert not [word for word in (SECRET, KEY_ID, "Signature=") if word in out + err]
     account.faults.clear()
-    user.ok(*WORDS)
-    assert account.store.counts()["instance"] == 2
-    assert bought(alicloud_hosts) == 2
-    assert [h["state"] for h in user.ok("status", "web", "-o", "json").json["hosts"]] == ["healthy"] * 2
+    user.ok(*FIVE)
+    machines = {t.id for t in account.store.all("instance")}
+    assert len(machines) == 5
+    assert machines > kept, "and what was recorded is gone on with"
+    assert bought(alicloud_hosts) == before + 3
+    assert [h["state"] for h in user.ok("status", "web", "-o", "json").json["hosts"]] == ["healthy"] * 5
 
     rule = account.faults.add(delete_refused())
     left = user.run(*down_words("web"))
@@ -205,6 +206,22 @@ def test_a_quota_an_ending_token_and_a_refused_delete(user: Teller, alicloud_hos
     user.ok(*down_words("web"))
     assert account.store.counts() == {}
     assert user.ok("list", "-o", "json").json["clusters"] == []
+
+
+def two_of_five(user: Teller, simulator: Simulator) -> set[str]:
+    """The quota ends after two of five: no host is touched, and the two stand in the state; their ids."""
+    account = simulator.account
+    quota = account.faults.add(over_quota())
+    quota.after = 2
+    full = user.run(*FIVE)
+    account.faults.clear()
+    assert full.rc == 13, full
+    made = {t.id for t in account.store.all("instance")}
+    assert len(made) == 2
+    assert [touched(simulator, own) for own in made] == [[], []], "no host is touched while one is missing"
+    state = backend_of(user)
+    assert all(own in state for own in made), "what was made is recorded"
+    return made
 
 
 def backend_of(user: Product) -> str:
