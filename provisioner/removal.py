@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
@@ -312,7 +313,6 @@ async def sweep(world: World, target: Target) -> tuple[tuple[str, ...], tuple[st
     driver = _driver_of(world, target)
     begun = world.clock.monotonic()
     world.events(PhaseStarted(Phase.LOOK))
-    known = tuple(f"host {name}" for name in target.plan.hosts) if target.stored else ()
     swept: list[str] = []
     refused: list[SealerError] = []
     for cid in target.cids:
@@ -325,7 +325,13 @@ async def sweep(world: World, target: Target) -> tuple[tuple[str, ...], tuple[st
         _tell_refusal(world, target, worst_of(refused), left)
     text = f"{len(left)} things left" if left else "nothing left"
     world.events(PhaseDone(Phase.LOOK, text, world.clock.monotonic() - begun))
-    return (*known, *(s for s in swept if target.stored is None)), left
+    return (_gone(target.plan.hosts, left) if target.stored else tuple(swept)), left
+
+
+def _gone(hosts: tuple[str, ...], left: tuple[str, ...]) -> tuple[str, ...]:
+    """The hosts that the state knew and no line of what is left names."""
+    named = {name for name in hosts if any(re.search(rf"(?<!\w){re.escape(name)}(?!\w)", line) for line in left)}
+    return tuple(f"host {name}" for name in hosts if name not in named)
 
 
 def _tell_refusal(world: World, target: Target, error: SealerError, left: tuple[str, ...]) -> None:

@@ -76,6 +76,7 @@ async def test_what_cannot_be_removed_is_listed_and_the_state_is_kept(stage: Sta
     stage.driver.stubborn = {"m2"}
     report = await stage.down()
     assert any("m2" in line for line in report.left)
+    assert report.removed == ("host m1", "host n1"), "what is left was not removed"
     assert "app" in stage.engine.stacks
     stage.engine.fail.clear()
     stage.driver.stubborn.clear()
