@@ -21,22 +21,19 @@ def silent_about(answer, *more):
 def test_what_happens_to_a_cluster_that_stands(real_cloud, app_image, tmp_path):
     cloud, gate = real_cloud, real_cloud.gate
     user = make_user(cloud, tmp_path / "user", app_image, "stand")
-    write_infra(user, cloud)
+    write_infra(user, cloud, nodes=4)
     up, down = up_words("stand"), down_words("stand")
 
-    # The quota ends after one of two: it is recorded, and the next run goes on from there.
-    full = gate.fault("RunInstances", "VcpuLimitExceeded", where=lambda c: "n1" in c.params.values())
-    answer = user.run(*up)
-    assert answer.rc == 13, answer
-    assert "VcpuLimitExceeded" in answer.err
-    first = ids(cloud)
-    assert set(first) == {"m1"}
-    gate.faults.remove(full)
+    two_of_five(user, cloud, up)
+    user.ok(*down)
+    assert cloud.standing() == [], "what was recorded goes"
+    first, before = two_of_five(user, cloud, up), gate.mutations().count("RunInstances")
     user.ok(*up)
     bought = ids(cloud)
-    assert bought["m1"] == first["m1"]
-    assert gate.mutations().count("RunInstances") == 2
-    assert [h["state"] for h in user.status()["hosts"]] == ["healthy"] * 2
+    assert len(bought) == 5
+    assert bought.items() > first.items(), "and what was recorded is gone on with"
+    assert gate.mutations().count("RunInstances") == before + 3
+    assert [h["state"] for h in user.status()["hosts"]] == ["healthy"] * 5
     start = len(gate.log)
 
     nobody_may_touch_it(user, cloud, up, down)
@@ -58,6 +55,33 @@ def test_what_happens_to_a_cluster_that_stands(real_cloud, app_image, tmp_path):
     user.ok(*down)
     assert cloud.standing() == []
     assert living(user) == {}
+
+
+def two_of_five(user, cloud, up):
+    """The quota ends after two of five: no host is touched, and the two stand in the state; their ids by host."""
+    gate = cloud.gate
+    full = gate.mutations().count("RunInstances") + 2
+    gate.fault(
+        "RunInstances", "VcpuLimitExceeded", where=lambda _: gate.mutations().count("RunInstances") >= full
+    )  # fmt: skip
+    answer = user.run(*up)
+    gate.faults.clear()
+    assert answer.rc == 13, answer
+    assert "VcpuLimitExceeded" in answer.err
+    made = ids(cloud)
+    assert len(made) == 2
+    assert [ledgers(cloud, own) for own in made.values()] == [[], []], "no host is touched while one is missing"
+    state = "".join(path.read_text(errors="replace") for path in (user.state / "backend").rglob("*.json"))
+    assert all(own in state for own in made.values()), "what was made is recorded"
+    return made
+
+
+def ledgers(cloud, own):
+    """What stage 2 left on the disk of a machine."""
+    host = cloud.hosts.hosts[own]
+    disk = Path("/var/lib/sealer-cloud/local", host.cid, "hosts", host.name, "disk/real")
+    assert disk.is_dir()
+    return list(disk.rglob("ledger.jsonl"))
 
 
 def nobody_may_touch_it(user, cloud, up, down):
@@ -106,11 +130,8 @@ def replaced_by_a_stranger(user, cloud, up, bought):
     now = ids(cloud)
     assert now["m1"] == bought["m1"]
     assert now["n1"] not in (bought["n1"], stranger)
-    assert [h["state"] for h in user.status()["hosts"]] == ["healthy"] * 2
-    host = cloud.hosts.hosts[stranger]
-    disk = Path("/var/lib/sealer-cloud/local", host.cid, "hosts", host.name, "disk/real")
-    assert disk.is_dir()
-    assert not list(disk.rglob("ledger.jsonl")), "nothing was laid there"
+    assert [h["state"] for h in user.status()["hosts"]] == ["healthy"] * 5
+    assert ledgers(cloud, stranger) == [], "nothing was laid there"
     return stranger
 
 
