@@ -2,6 +2,7 @@
 
 import asyncio
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -15,11 +16,17 @@ from provisioner.stop import Stop
 from stacks.program import build_program
 from tests.clouds.aws.cloud import SECRET
 from tests.clouds.aws.requests import CID, RUN, accepted, chosen
+from tests.clouds.oldstate import names_in, with_old_names
 
 pytestmark = [pytest.mark.clouds, pytest.mark.engine, pytest.mark.hosts, pytest.mark.timeout(400)]
 NAME = ClusterName("demo")
 PRIVATE_IN_BASE64 = "T1BFTlNTSCBQUklWQVRFIEtF"
 """A part of user-data as it stands in base64, at one of three offsets."""
+
+DEADLINE = f"{datetime.now(UTC) + timedelta(days=1):%Y-%m-%dT%H:%M:%SZ}"
+"""Ahead, whenever this runs: at its deadline a machine powers itself off."""
+OLD_RULES = {"ingress-tcp-22-operator": "ingress-0", "ingress-udp-8000-8100-operator": "ingress-1"}
+"""Rules were once named by their number."""
 
 
 class Stage:
@@ -60,10 +67,10 @@ def stage(real_cloud, tmp_path):
     return Stage(real_cloud, tmp_path)
 
 
-def test_two_machines_from_nothing_to_nothing(stage):
+def test_two_machines_from_nothing_to_nothing(stage, tmp_path):
     cloud = stage.cloud
     network = {"ingress": [{"port": "8000-8100", "protocol": "udp", "from": "operator"}]}
-    asked = accepted(cloud.image(), nodes=1, expires_at="2026-11-25T10:00:00Z", network=network)
+    asked = accepted(cloud.image(), nodes=1, expires_at=DEADLINE, network=network)
     request = chosen(cloud.driver(SEALER_CLOUD_OPERATOR_CIDR="203.0.113.7/32"), asked)
     stage.ci = ("77", "team/shop")
     made = stage.up(request)
@@ -74,20 +81,26 @@ def test_two_machines_from_nothing_to_nothing(stage):
     tags = {t["Key"]: t["Value"] for t in machines["m1"]["Tags"]}
     assert tags["sealer-cloud:cid"] == CID
     assert tags["sealer-cloud:run"] == RUN
-    assert tags["sealer-cloud:expires-at"] == "2026-11-25T10:00:00Z"
+    assert tags["sealer-cloud:expires-at"] == DEADLINE
     assert (tags["sealer-cloud:ci-run"], tags["sealer-cloud:repo"]) == ("77", "team/shop")
     stage.ci = (None, None)  # from here on the commands come from a laptop: that takes no tag away
     state = stage.state_text()
     assert CID in state
     assert not [word for word in ("OPENSSH PRIVATE KEY", PRIVATE_IN_BASE64, SECRET) if word in state]
 
-    # The operator comes from elsewhere now: a rule lets him in, and neither that nor his address is a change.
+    # The operator comes from elsewhere now: a rule lets him in, and neither that nor his address is a change; nor are
+    # the names of rules in the state of an older version.
+    with_old_names(tmp_path / "state", NAME, OLD_RULES)
     away = cloud.driver(SEALER_CLOUD_OPERATOR_CIDR="198.51.100.9/32")
     known = stage.engine.stored(NAME).resource_ids
     assert "tcp 22, udp 8000-8100" in away.let_in(request, ClusterId(CID), Visit("0a1b2c3d", known))
     plan = stage.preview(chosen(away, request, frozenset({"m1", "n1"})))
     changes = (plan.plan.create, plan.plan.update, plan.plan.replace, plan.plan.delete)
     assert changes == ((), (), (), ()), plan.plan
+    start = len(cloud.gate.log)
+    stage.up(request)
+    assert cloud.gate.mutations(start) == [], "rules are not re-made"
+    assert names_in(tmp_path / "state", NAME, "ingress-") == set(OLD_RULES)
 
     assert stage.destroy().failed == ()
     assert cloud.standing() == []
