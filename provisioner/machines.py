@@ -13,7 +13,7 @@ from provisioner.model.driver import Choice, Driver, Refused
 from provisioner.model.engine import StackState
 from provisioner.model.failover import moved_lines, over_price, price_of, refusal_lines, refused_by
 from provisioner.model.hosts import StackOutputs
-from provisioner.model.plan import is_machine
+from provisioner.model.plan import is_machine, renewed_keys
 from provisioner.placing import in_order, known_offers, stopped_machines, with_placement
 from provisioner.replacing import is_standing
 from provisioner.world import World
@@ -39,13 +39,14 @@ async def raise_machines(world: World, draft: Draft, max_price: float | None) ->
     adopt = await _orphans(world, draft)
     if adopt:
         draft = await _as_bought(world, draft, frozenset(adopt))
+    renew = renewed_keys(draft.plan.infra, adopt, draft.run)  # once: the same word at every try renews nothing twice
     refused: tuple[Refused, ...] = ()
     while True:
         try:
             if adopt:  # a machine is imported by one run and the resource is an ordinary one for the next
-                await _up(world, draft, adopt)
+                await _up(world, draft, {**renew, **adopt})
                 adopt = {}
-            outputs = await _up(world, draft, {})
+            outputs = await _up(world, draft, renew)
         except CapacityError as error:
             made = _made(world, draft)
             adopt = {host: machine for host, machine in adopt.items() if host not in made}

@@ -16,6 +16,7 @@ from drivers.alicloud.spec import BANDWIDTH, AlicloudSpec, Machine, Subnet, auto
 from provisioner.model import tags as words
 from provisioner.model.driver import Marks, OutputSink
 from provisioner.model.ingress import Opening
+from provisioner.model.plan import key_name
 from provisioner.model.tags import HOST, POOL, tags_of
 from provisioner.model.userdata import user_data
 
@@ -155,7 +156,10 @@ class Host:
 
 
 def _host(scene: Scene, machine: Machine, place: Place, through: Host | None) -> Host:
-    key = pulumi_sealer.HostKey(f"{machine.name}-key", cid=scene.marks.cid, host=machine.name, opts=scene.plain([]))
+    name = key_name(machine.name)
+    key = pulumi_sealer.HostKey(
+        name, cid=scene.marks.cid, host=machine.name, renew=scene.adopt.get(name), opts=scene.plain([])
+    )
     instance = _instance(scene, machine, place, _user_data(scene, machine, key))
     identity = _identity(scene, machine, (key, instance), place.rules, through)
     return Host(machine, key, instance, identity, jumps=through is not None and through.machine.public)

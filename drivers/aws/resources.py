@@ -15,6 +15,7 @@ from drivers.aws.spec import DEVICES, AwsHost, AwsSpec
 from provisioner.model import tags as words
 from provisioner.model.driver import Marks, OutputSink
 from provisioner.model.ingress import Opening
+from provisioner.model.plan import key_name
 
 NAME = "aws"
 MACHINE = pulumi.CustomTimeouts(create="10m", update="15m", delete="15m")
@@ -198,7 +199,8 @@ def _host(
 ) -> pulumi_sealer.HostIdentity:
     name = host.wanted.name
     ours = pulumi.ResourceOptions(depends_on=[run.intent], custom_timeouts=REST)
-    key = pulumi_sealer.HostKey(f"{name}-key", cid=run.marks.cid, host=name, opts=ours)
+    renew = run.adopt.get(key_name(name))
+    key = pulumi_sealer.HostKey(key_name(name), cid=run.marks.cid, host=name, renew=renew, opts=ours)
     machine = _machine(run, network, host, key)
     address = machine.private_ip
     return pulumi_sealer.HostIdentity(

@@ -11,7 +11,7 @@ from provisioner.errors import ProviderError
 from provisioner.events import ResourceChanged
 from provisioner.infra.statefile import is_real
 from provisioner.model.engine import Destroyed
-from provisioner.model.plan import InfraPlan, ResourceChange, is_machine
+from provisioner.model.plan import HOST_KEY, InfraPlan, ResourceChange, is_machine, key_name
 
 REFRESH = "refresh"
 _PLAN_OPS = {
@@ -27,6 +27,8 @@ _PLAN_OPS = {
     "read-replacement": "replace",
     "remove-pending-replace": "replace",
 }
+_MAKING = ("create", "create-replacement")
+"""Not what a run that was cut left to delete: its machine is made already, with the pair that is recorded."""
 _STRENGTH = ("same", "update", "create", "delete", "replace")
 _OURS = "sealer:"
 """Types that do not count when a refresh finds all gone: our own reads say "gone" only where the disk or record is
@@ -68,12 +70,19 @@ class DiagnosticSeen:
 
 
 def to_plan(steps: Iterable[StepSeen]) -> InfraPlan:
-    """What a preview says: every resource once, under its strongest operation, in a stable order."""
+    """What a preview says: every resource once, under its strongest operation, in a stable order.
+
+    And what follows from it: a machine that is made, for a host that has its keys already, gets a fresh bootstrap pair.
+    """
+    steps = tuple(steps)
+    fresh = {key_name(s.name) for s in steps if s.op in _MAKING and is_machine(s.type)}
     chosen: dict[str, tuple[str, StepSeen]] = {}
     for step in steps:
         op = _PLAN_OPS.get(step.op)
         if op is None or not is_real(step.type):
             continue
+        if op == "same" and step.type == HOST_KEY and step.name in fresh:
+            op = "update"
         before = chosen.get(step.urn)
         if before is None or _STRENGTH.index(op) > _STRENGTH.index(before[0]):
             chosen[step.urn] = (op, step)
@@ -124,6 +133,8 @@ def natural(name: str) -> tuple[tuple[int, str], ...]:
 def _detail(op: str, step: StepSeen) -> str:
     if op != "update":
         return ""
+    if step.type == HOST_KEY:
+        return "fresh for the new machine"
     if not is_machine(step.type):
         return ", ".join(sorted(step.diffs))
     if {"running", "status"} & set(step.diffs):

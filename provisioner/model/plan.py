@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from provisioner.model.ids import ClusterId, ClusterName, Digest, HostName
+from provisioner.model.ids import ClusterId, ClusterName, Digest, HostName, RunId
 from provisioner.model.steps import Step
 
 if TYPE_CHECKING:  # quick commands answer before pydantic could be loaded
@@ -23,9 +24,18 @@ MACHINES = frozenset(
 """Type tokens of the resources that are hosts; the logical name of each is the host's name."""
 
 
+HOST_KEY = "sealer:index:HostKey"
+"""Type token of the key pairs that a cloud's machine is made with."""
+
+
 def is_machine(type_token: str) -> bool:
     """True for a resource that is a host, whoever makes it."""
     return type_token in MACHINES
+
+
+def key_name(host: str) -> str:
+    """The logical name of a host's HostKey."""
+    return f"{host}-key"
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +61,15 @@ class InfraPlan:
     def changes(self) -> bool:
         """True if the engine would mutate anything."""
         return bool(self.create or self.update or self.replace or self.delete)
+
+
+def renewed_keys(infra: InfraPlan, adopted: Collection[str], run: RunId) -> dict[str, str]:
+    """What the program is told of host keys whose machine this run makes anew: `<host>-key` → a word of this run alone.
+
+    A machine that stands and is taken over was made with the pair that is recorded, so that one stays.
+    """
+    stay = {key_name(host) for host in adopted}
+    return {c.name: str(run) for c in infra.update if c.type == HOST_KEY and c.name not in stay}
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,6 +17,7 @@ PRIVATE = ("lasting_private", "login_private")
 class _KeyArgs:
     cid: pulumi.Input[str] = pulumi.property("cid")
     host: pulumi.Input[str] = pulumi.property("host")
+    renew: pulumi.Input[str] | None = pulumi.property("renew")
 
 
 class HostKey(pulumi.CustomResource):
@@ -31,11 +32,16 @@ class HostKey(pulumi.CustomResource):
         *,
         cid: pulumi.Input[str],
         host: pulumi.Input[str],
+        renew: pulumi.Input[str] | None = None,
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
-        """Declare it; both keys live as long as the resource."""
+        """Declare it; both keys live as long as the resource.
+
+        But for the bootstrap one: a `renew` that no run before said, from the run that makes the machine anew, makes it
+        anew. The next run says nothing, and nothing changes.
+        """
         made = ("bootstrap_public", "bootstrap_private", "lasting_public", "lasting_private")
-        props = arguments(_KeyArgs, {"cid": cid, "host": host}, made)
+        props = arguments(_KeyArgs, {"cid": cid, "host": host, "renew": renew}, made)
         options = package_options(opts, ["bootstrap_private", "lasting_private"])
         super().__init__("sealer:index:HostKey", resource_name, props, options)
 

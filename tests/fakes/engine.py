@@ -18,7 +18,7 @@ from provisioner.model.driver import EngineNeeds, OutputSink, Program
 from provisioner.model.engine import Destroyed, Previewed, StackState
 from provisioner.model.hosts import ClusterKeys, Inventory, InventoryHost, SshTarget, StackOutputs, WantedHost
 from provisioner.model.ids import ClusterId, ClusterName, HostName
-from provisioner.model.plan import InfraPlan, ResourceChange
+from provisioner.model.plan import HOST_KEY, InfraPlan, ResourceChange, key_name
 from provisioner.model.secret import Secret
 from provisioner.stop import Stop
 
@@ -49,6 +49,7 @@ class FakeStack:
     hosts: dict[str, InventoryHost] = field(default_factory=dict)
     slots: dict[str, int] = field(default_factory=dict)
     pending: list[str] = field(default_factory=list)
+    keyed: set[str] = field(default_factory=set)
 
 
 class FakeEngine:
@@ -57,7 +58,8 @@ class FakeEngine:
     Points: `up/begin`, `up/intent`, `up/network`, `up/before/<host>`, `up/made/<host>` (the machine is there, the state
     does not know it yet), `up/after/<host>`, `up/end`, `destroy/begin`, `destroy/<name>`, `destroy/end`, `forget`.
     `cloud` makes it one whose creates adopt nothing: a machine that stands and is not imported gets a twin. `sold_out`
-    maps zone and type of a placement to the code of a CapacityError; `needed` lists what each run was given.
+    maps zone and type of a placement to the code of a CapacityError; `needed` lists what each run was given, `told` what
+    each `up` was to take over or to renew: its hosts have keys, which live on when their machines do not.
 
     `fail` maps `create <name>`, `update <name>` or `delete <name>` to an error text. `calls` lists method and cluster;
     `mutations` lists what was done to machines.
@@ -80,6 +82,7 @@ class FakeEngine:
         self.cut: tuple[frozenset[str], float] = (frozenset(), 0.0)
         self.sold_out: dict[tuple[str, str], str] = {}
         self.needed: list[EngineNeeds] = []
+        self.told: list[dict[str, str]] = []
         self._make = make or self._default_machine
         self._stop = stop or Stop()
         self._at = failpoint or (lambda _name: None)
@@ -142,6 +145,8 @@ class FakeEngine:
         known = {c.name for op, c in ops if c.type == HOST and op in {"same", "update"}}
         hosts = [self._seen(cid, stack.hosts[n], start=True) for n in sorted(known)]
         keys = fake_keys(cid) if stack.accepted else None
+        anew = [c.name for op, c in ops if op in {"create", "replace"} and c.name in stack.keyed]
+        ops += [("update", ResourceChange(HOST_KEY, key_name(name))) for name in anew]
         return Previewed(_plan(ops), StackOutputs(cid, keys, tuple(h for h in hosts if h)))
 
     async def up(
@@ -151,6 +156,7 @@ class FakeEngine:
         self.calls.append(("up", cluster))
         self.needed.append(needs)
         self._adopt = dict(getattr(program, "adopt", {}))
+        self.told.append(self._adopt)
         self._at("up/begin")
         accepted = self._accepted_of(program)
         stack = self.stacks.setdefault(cluster, FakeStack())
@@ -228,6 +234,7 @@ class FakeEngine:
 
     def _make_host(self, stack: FakeStack, cid: ClusterId, wanted: WantedHost, op: str) -> None:
         name = wanted.name
+        stack.keyed |= {name} if self.cloud else set()
         self._at(f"up/before/{name}")
         self._refuse("update" if op == "update" else "create", name)
         if op != "update":

@@ -23,14 +23,14 @@ class Newcomers(Stack):
 
     def __init__(self, found, folder, real):
         super().__init__(found, folder, real.cluster.cid)
-        self.real, self.boots = real, []
+        self.real, self.boots, self.renew = real, [], None
 
     def _program(self):
         import pulumi
 
         import pulumi_sealer
 
-        key = pulumi_sealer.HostKey("m1-key", cid=self.cid, host="m1")
+        key = pulumi_sealer.HostKey("m1-key", cid=self.cid, host="m1", renew=self.renew)
         keys = pulumi.Output.all(private=key.bootstrap_private, public=key.bootstrap_public)
         identity = pulumi_sealer.HostIdentity(
             "m1-identity",
@@ -53,6 +53,7 @@ class Newcomers(Stack):
         )
         pulumi.export("hosts", [identity.ssh])
         pulumi.export("keys", identity.host_keys)
+        pulumi.export("first", key.bootstrap_public)
 
     async def _boot(self, keys):
         if self.boots:
@@ -71,7 +72,7 @@ class Newcomers(Stack):
 
     def up(self):
         result = self.stack.up(refresh=True, parallel=16, show_secrets=False)
-        self.keys = result.outputs["keys"].value
+        self.keys, self.first = result.outputs["keys"].value, result.outputs["first"].value
         return {k.lower(): v for k, v in result.summary.resource_changes.items()}, result.stdout + result.stderr
 
 
@@ -103,7 +104,18 @@ def test_a_machine_is_met_and_then_left_alone(engine, real, tmp_path):  # noqa: 
     for text in (*files, printed, json.dumps(identity)):
         assert "OPENSSH PRIVATE KEY" not in text
         assert not [line for line in (*private_lines(held), *private_lines(real.login.reveal())) if line in text]
+    a_fresh_pair_locks_nobody_out(stack, lasting)
     assert stack.destroy()[0]["delete"] == 3
+
+
+def a_fresh_pair_locks_nobody_out(stack, lasting):
+    """Where the machine turns out to stand: the next one has a fresh key, this one is met as it is."""
+    before, stack.renew = stack.first, "run-1"
+    assert stack.up()[0] == {"update": 1, "same": 2}
+    assert (stack.first != before, stack.keys) == (True, [lasting])
+    renewed = stack.first
+    for stack.renew in ("run-1", None, None):
+        assert (stack.up()[0], stack.first) == ({"same": 3}, renewed)
 
 
 async def link_to(real, pin):

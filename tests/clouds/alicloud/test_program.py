@@ -157,3 +157,10 @@ def test_rules_of_a_state_in_which_they_were_numbered_are_known_again(declared: 
         "ingress-tcp-22-0.0.0.0-0": ["ingress-0"], "ingress-tcp-6443-10.9.0.0-16": ["ingress-1"],
         "ingress-udp-8000-8100-10.9.0.0-16": ["ingress-2"],
     }  # fmt: skip
+
+
+def test_keys_of_machines_that_are_made_anew_are_told_so(declared: Declared) -> None:
+    inputs = declared.run(accepted(nodes=1), {"n1-key": "run-7"})
+    assert inputs["m1-key"] == {"cid": CID, "host": "m1"}
+    assert inputs["n1-key"] == {"cid": CID, "host": "n1", "renew": "run-7"}
+    assert not any(request.importId for request in declared.requests.values()), "it is no id of anything"

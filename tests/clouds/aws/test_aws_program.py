@@ -100,7 +100,7 @@ def declared():
             intent = Intent("intent", cid=CID, request={}, secrets={})
             marks = Marks(ClusterId(CID), RunId(RUN), DEADLINE, ci_run="77")
             sink = lambda kind, value: sunk.append((kind, value))  # noqa: E731
-            return pulumi.Output.all(*declare(parse_aws(asked), marks, intent, sink, {}))
+            return pulumi.Output.all(*declare(parse_aws(asked), marks, intent, sink, {"n1-key": "run-7"}))
 
         whole()
     loop.close()
@@ -183,3 +183,10 @@ def test_rules_of_a_state_in_which_they_were_numbered_are_known_again(declared):
     _, requests, _ = declared
     once = {name: [a.spec.name for a in r.aliases] for name, r in requests.items() if r.aliases}
     assert once == {"ingress-tcp-22-0.0.0.0-0": ["ingress-0"], "ingress-tcp-6443-10.9.0.0-16": ["ingress-1"]}
+
+
+def test_keys_of_machines_that_are_made_anew_are_told_so(declared):
+    inputs, requests, _ = declared
+    assert inputs["m1-key"] == {"cid": CID, "host": "m1"}
+    assert inputs["n1-key"] == {"cid": CID, "host": "n1", "renew": "run-7"}
+    assert not any(request.importId for request in requests.values()), "it is no id of anything"

@@ -108,6 +108,28 @@ def test_two_pairs_that_live_as_long_as_the_host(client):
     client.delete(KEY, id_, news, made)
 
 
+def test_a_machine_that_is_made_anew_gets_a_fresh_bootstrap_pair_once(client):
+    """As older versions left it: nothing of `renew` in the state."""
+    news = {"cid": CID, "host": "m1"}
+    id_, made = client.create(KEY, news)
+    asked = {**news, "renew": "run-1"}
+    change = client.diff(KEY, id_, news, made, asked)
+    assert (list(change.diffs), list(change.replaces), change.deleteBeforeReplace) == (["renew"], [], False)
+    assert set(change.stables) == {"cid", "host", "lastingPublic", "lastingPrivate"}
+    seen = client.update(KEY, id_, news, made, asked, preview=True)
+    assert seen == {**made, **asked, "bootstrapPublic": UNKNOWN, "bootstrapPrivate": secret(UNKNOWN)}
+    fresh = client.update(KEY, id_, news, made, asked)
+    assert {key for key in made if fresh[key] != made[key]} == {"bootstrapPublic", "bootstrapPrivate"}
+    assert fresh["bootstrapPrivate"]["value"].startswith("-----BEGIN OPENSSH PRIVATE KEY-----")
+    for inputs_then in (asked, news):  # the next try of that run, and a run that says nothing, whatever was said before
+        for said in (asked, news):
+            told = client.diff(KEY, id_, inputs_then, client.read(KEY, id_, inputs_then, fresh)[1], said)
+            assert told.changes == provider_pb2.DiffResponse.DIFF_NONE, (inputs_then, said)
+    assert client.update(KEY, id_, news, fresh, news) == fresh
+    again = client.update(KEY, id_, news, fresh, {**news, "renew": "run-2"})
+    assert len({kept["bootstrapPublic"] for kept in (made, fresh, again)}) == 3
+
+
 # --- HostIdentity
 
 

@@ -24,7 +24,8 @@ from provisioner.infra.changes import (
 )
 from provisioner.infra.failures import MESSAGE_LIMIT, Outcome, clean, to_error
 from provisioner.infra.outputs import OutputCollector, host_from, keys_from, plain_value
-from provisioner.model.ids import ClusterId
+from provisioner.model.ids import ClusterId, RunId
+from provisioner.model.plan import HOST_KEY, renewed_keys
 from provisioner.model.wire import to_wire
 
 HOST = "sealer:local:Host"
@@ -60,6 +61,32 @@ def test_a_plan_holds_each_resource_once_under_its_strongest_operation():
     assert [c.name for c in plan.create] == ["m9"]
     assert [c.name for c in plan.same] == ["m1"]
     assert plan.changes
+
+
+@pytest.mark.parametrize(
+    ("ops", "key", "told"),
+    [
+        (("create",), "same", "update"),
+        (("replace", "create-replacement", "delete-replaced"), "same", "update"),
+        (("create",), "create", "create"),
+        (("create-replacement",), "replace", "replace"),
+        (("import",), "same", "same"),
+        (("same",), "same", "same"),
+        (("update",), "same", "same"),
+        (("same", "delete-replaced"), "same", "same"),  # left by a cut run: the machine that stays has its pair already
+        (("delete",), "same", "same"),
+    ],
+)
+def test_a_machine_that_is_made_for_a_host_with_keys_gets_a_fresh_pair(ops, key, told):
+    steps = [step(key, "m1-key", HOST_KEY), *(step(op, kind=CLOUD) for op in ops), step("same", "m2-key", HOST_KEY)]
+    plan = to_plan(iter(steps))
+    found = {c.name: (op, c.detail) for op in ("create", "update", "replace", "same") for c in getattr(plan, op)}
+    assert found["m1-key"] == (told, "fresh for the new machine" if told == "update" else "")
+    assert found["m2-key"] == ("same", "")
+    renewed = {"m1-key": "run-1"} if told == "update" else {}
+    assert renewed_keys(plan, (), RunId("run-1")) == renewed
+    assert renewed_keys(plan, {"m2": "i-2"}, RunId("run-1")) == renewed
+    assert renewed_keys(plan, {"m1": "i-1"}, RunId("run-1")) == {}, "what is taken over was made with the recorded pair"
 
 
 def test_names_sort_as_people_count():

@@ -343,3 +343,22 @@ async def test_the_run_of_a_ci_stands_in_the_marks(cloud: Stage) -> None:
     ):
         marks = marks_of(environ, accepted, cid, "r")  # type: ignore[arg-type]
         assert (marks.ci_run, marks.repo) == expected
+
+
+async def test_a_machine_made_anew_gets_a_fresh_key_and_one_that_is_taken_over_keeps_its_own(cloud: Stage) -> None:
+    await cut(cloud, "n1")
+    assert cloud.engine.told == [{}], "keys of a new cluster are fresh"
+    await cloud.up()
+    cid = cloud.engine.stacks["app"].cid
+    assert cid is not None
+    stands = cloud.engine.machines[cid, "n1"].machine_id
+    assert cloud.engine.told[1:] == [{"n1": stands}, {}]
+    driver_of(cloud).stock = [("z1", "small", 0.25), ("z2", "small", 0.25)]
+    cloud.engine.sold_out["z1", "small"] = NO_STOCK
+    del cloud.engine.machines[cid, "n1"]
+    await cloud.up()
+    first, second = cloud.engine.told[3:]
+    assert set(first) == {"n1-key"}
+    assert first == second, "a pair that a machine was made with in this run is not made anew by its next try"
+    await cloud.up()
+    assert len(cloud.engine.told) == 5
