@@ -305,7 +305,8 @@ class Driver(Protocol):
         Every resource depends on `intent` and takes from it only what never changes. `adopt` (host → provider id) names
         machines that stand but are not in the state: they are imported, not made. Where a whole cluster is taken over it
         names its other resources too, by their logical names (`network` → id), and the host key that each machine shows
-        (`<host>-identity` → public key).
+        (`<host>-identity` → public key). Of a machine that is made anew it holds what HostKey's `renew` is told
+        (`<host>-key` → a word of this run).
         """
 
     def find(
