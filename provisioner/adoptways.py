@@ -284,7 +284,10 @@ def choose_record(world: World, records: Mapping[HostName, bytes], cid: ClusterI
         )
     host, kept = next(iter(good.items()))
     if kept.accepted.provider != provider:
-        raise UsageError(f"{cid} is on provider {kept.accepted.provider}, not {provider}")
+        raise UsageError(
+            f"{cid} is on provider {kept.accepted.provider}, not {provider}",
+            hint=f"sealer-cloud adopt {name} --provider {kept.accepted.provider}",
+        )
     if any(other.accepted != kept.accepted for other in good.values()):
         world.events(Warned(f"the masters keep different requests, as a run was cut: that of {host} is taken"))
     return kept

@@ -137,7 +137,10 @@ def _plan_of(name: ClusterName, stored: StackState, site: Site) -> DownPlan:
 def _demand_same(name: ClusterName, accepted: Accepted, site: Site) -> None:
     """A state that is here says where its cluster is: elsewhere all of it would look gone. Raises UsageError (3)."""
     if site.provider and site.provider != accepted.provider:
-        raise UsageError(f"{name} is on provider {accepted.provider}, not {site.provider}")
+        raise UsageError(
+            f"{name} is on provider {accepted.provider}, not {site.provider}",
+            hint=f"`sealer-cloud down {name}` alone finds it",
+        )
     if site.region and accepted.region and site.region != accepted.region:
         what = f"{name} is in region {accepted.region}, and the file says {site.region}"
         raise UsageError(what, hint="leave -f out: its state is here, and knows where it is")

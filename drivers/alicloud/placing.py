@@ -162,7 +162,10 @@ def _market(facts: Facts, ask: Ask, wants: tuple[Want, ...], standing: network.S
     allowed = tuple(standing.subnets) if standing and standing.only else ()
     listed = tuple(z for z in ask.accepted.zones if not allowed or z in allowed) or allowed
     if ask.accepted.zones and allowed and not set(ask.accepted.zones) & set(allowed):
-        raise UsageError(f"zones: none of the named subnets is in {', '.join(ask.accepted.zones)}")
+        raise UsageError(
+            f"zones: none of the named subnets is in {', '.join(ask.accepted.zones)}",
+            hint=f"they are in {', '.join(allowed)}: name those zones, or other network.subnets",
+        )
     if not listed and None in stock.values():
         raise UsageError("zones: alicloud does not say which zones have stock here", hint="write zones: or --zone")
     market = Market(listed or tuple(sorted(seen)), types, stock)
@@ -232,7 +235,10 @@ def _priced(facts: Facts, pool: AcceptedPool, answer: Answer, image: str) -> Ans
     price = facts.price(Bought(made.zone, made.machine_type, image, system, data, made.spot))
     wanted = pool.spot.currency if pool.spot else None
     if price and answer.limit is not None and wanted and price.currency and wanted != price.currency:
-        raise UsageError(f"spot.maxPrice of pool {pool.name} is in {wanted}, but this account pays in {price.currency}")
+        raise UsageError(
+            f"spot.maxPrice of pool {pool.name} is in {wanted}, but this account pays in {price.currency}",
+            hint=f"write it with currency: {price.currency}",
+        )
     return Answer(made, answer.system_disk, answer.data_disk, price, answer.limit)
 
 

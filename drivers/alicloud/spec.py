@@ -120,7 +120,7 @@ def _cidr(text: str, key: str) -> IPv4Network:
     except ValueError as error:
         raise UsageError(f"{key}: {text!r} is no network", hint="write it like 10.0.0.0/16") from error
     if not isinstance(network, IPv4Network):
-        raise UsageError(f"{key}: {text!r} is no IPv4 network")
+        raise UsageError(f"{key}: {text!r} is no IPv4 network", hint="write it like 10.0.0.0/16")
     return network
 
 
@@ -135,7 +135,10 @@ def check_request(accepted: Accepted) -> Network:
     if accepted.machines:
         raise UsageError("provider alicloud makes its machines", hint="hosts with addresses are for provider baremetal")
     if len(accepted.tags) > MOST_USER_TAGS:
-        raise UsageError(f"tags: {len(accepted.tags)} are too many, {MOST_USER_TAGS} at most")
+        raise UsageError(
+            f"tags: {len(accepted.tags)} are too many, {MOST_USER_TAGS} at most",
+            hint="leave some out: ours need the rest",
+        )
     for key in accepted.tags:
         if key.startswith(("acs:", "aliyun", "sealer-cloud:")) or not key:
             raise UsageError(

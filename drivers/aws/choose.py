@@ -231,7 +231,10 @@ def _markets(spot: AcceptedSpot | None) -> tuple[bool, ...]:
 def _listed(name: str, pool: AcceptedPool, facts: Facts) -> MachineType:
     found = facts.types.get(name)
     if found is None:
-        raise UsageError(f"pool {pool.name}: there is no instance type {name!r} in {facts.region}")
+        raise UsageError(
+            f"pool {pool.name}: there is no instance type {name!r} in {facts.region}",
+            hint="correct instanceType, or leave it out and say cpu and memory",
+        )
     if facts.arch not in found.arch:
         raise UsageError(
             f"pool {pool.name}: {name} is {'/'.join(found.arch)}, but the image is {facts.arch}",

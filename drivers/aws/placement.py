@@ -72,7 +72,10 @@ def parse_placement(raw: Mapping[str, object]) -> Placement | None:
             cidr=str(raw["cidr"]) if raw.get("cidr") else None,
         )
     except (KeyError, TypeError, ValueError) as error:
-        raise PreconditionError(f"the stored placement cannot be read: {error!r}") from error
+        what = f"the stored placement cannot be read: {type(error).__name__}: {error}"
+        raise PreconditionError(
+            what, hint="restore the state from a backup, or use the version that wrote it"
+        ) from error
 
 
 def _object(raw: Mapping[str, object], key: str) -> Mapping[str, Any]:

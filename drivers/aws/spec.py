@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from drivers.aws.catalogue import query_of
 from drivers.aws.placement import Placed, Placement, parse_placement
-from provisioner.errors import UsageError
+from provisioner.errors import PreconditionError, UsageError
 from provisioner.model.accepted import Accepted, AcceptedPool
 from provisioner.model.grammar import check_cidr
 from provisioner.model.hosts import WantedHost
@@ -62,19 +62,23 @@ def check_request(accepted: Accepted) -> None:
     _check_network(accepted.network)
     openings_of(accepted)
     if accepted.ssh and accepted.ssh.private_key_file:
-        raise UsageError("provider aws cannot serve ssh.privateKeyFile: a key is made for each cluster")
+        raise UsageError(
+            "provider aws cannot serve ssh.privateKeyFile: a key is made for each cluster",
+            hint="leave it out: it is for machines that exist",
+        )
 
 
 def parse_aws(accepted: Accepted, operator: str | None = None) -> AwsSpec:
     """The spec of a request whose machines were chosen; `operator` for a placement that has none.
 
-    Raises UsageError naming the key that cannot be served.
+    Raises UsageError naming the key that cannot be served; PreconditionError (12) without a placement.
     """
     check_request(accepted)
     placement = parse_placement(accepted.placement)
     missing = [h.name for h in accepted.hosts if placement is None or h.name not in placement.hosts]
     if placement is None or missing:
-        raise UsageError(f"no machine was chosen for {', '.join(missing) or 'this cluster'}")
+        what = f"no machine was chosen for {', '.join(missing) or 'this cluster'} yet"
+        raise PreconditionError(what, hint="run `sealer-cloud up` again")
     public, origin = str(accepted.network.get("public") or DEFAULT_PUBLIC), origin_of(accepted.placement)
     pools = {pool.name: pool for pool in accepted.pools}
     hosts = tuple(
@@ -97,30 +101,42 @@ def parse_aws(accepted: Accepted, operator: str | None = None) -> AwsSpec:
 def _check_pool(pool: AcceptedPool) -> None:
     for size in (pool.system_disk, *pool.data_disks):
         if size is not None and not SMALLEST_DISK <= size <= LARGEST_DISK:
-            raise UsageError(f"a disk of pool {pool.name} must be {SMALLEST_DISK} to {LARGEST_DISK} GiB, not {size}")
+            raise UsageError(
+                f"a disk of pool {pool.name} must be {SMALLEST_DISK} to {LARGEST_DISK} GiB, not {size}",
+                hint="change systemDisk or dataDisks of the pool",
+            )
     if len(pool.data_disks) > len(DEVICES):
-        raise UsageError(f"pool {pool.name} has more than {len(DEVICES)} data disks")
+        raise UsageError(
+            f"pool {pool.name} has more than {len(DEVICES)} data disks", hint="name fewer and larger ones in dataDisks"
+        )
     if pool.spot and (pool.spot.currency or "USD") != "USD":
-        raise UsageError(f"pool {pool.name}: aws takes a spot price in USD, not {pool.spot.currency}")
+        raise UsageError(
+            f"pool {pool.name}: aws takes a spot price in USD, not {pool.spot.currency}",
+            hint="write spot.maxPrice with currency: USD",
+        )
 
 
 def _check_network(network: Mapping[str, object]) -> None:
     public = network.get("public") or DEFAULT_PUBLIC
     existing = bool(network.get("vpc") or network.get("subnets") or network.get("shared"))
     if public not in PUBLIC:
-        raise UsageError(f"network.public {public!r} must be {', '.join(PUBLIC)}")
+        raise UsageError(
+            f"network.public {public!r} must be {', '.join(PUBLIC)}", hint=f"leave it out for {DEFAULT_PUBLIC}"
+        )
     if public == "none" and not existing:
         raise UsageError(
             "network.public none needs an existing network: nothing of ours could be reached",
             hint="name network.vpc and subnets that you are connected to, or use public: first",
         )
     if network.get("vpc") and network.get("shared"):
-        raise UsageError("network.vpc and network.shared exclude each other")
+        raise UsageError("network.vpc and network.shared exclude each other", hint="keep one of them")
     cidr = network.get("cidr")
     if cidr and existing:
-        raise UsageError("network.cidr is for a network of our own: leave it out, or network.vpc and its subnets")
+        raise UsageError(
+            "network.cidr is for a network of our own", hint="leave it out, or network.vpc, subnets and shared"
+        )
     if cidr and (wrong := check_cidr(str(cidr))):
-        raise UsageError(f"network.cidr {cidr} {wrong}")
+        raise UsageError(f"network.cidr {cidr} {wrong}", hint="write one like 10.0.0.0/16")
 
 
 def _host(wanted: WantedHost, pool: AcceptedPool, placement: Placement, *, public: bool) -> AwsHost:

@@ -122,7 +122,7 @@ def openings_of(accepted: Accepted) -> tuple[Opening, ...]:
     """
     raw: Any = accepted.network.get("ingress") or ()
     if not isinstance(raw, (list, tuple)):
-        raise UsageError("network.ingress must be a list")
+        raise UsageError("network.ingress must be a list", hint="write - {port: 6443, from: operator} below it")
     found = [_opening(rule, f"network.ingress[{index}]") for index, rule in enumerate(raw)]
     port = accepted.ssh.port if accepted.ssh else SSH
     if not any(o.protocol == "tcp" and o.first <= port <= o.last for o in found):
@@ -242,7 +242,9 @@ def _lets_in(rule: Opening, wanted: Opening) -> bool:
     return (
         rule.first <= wanted.first
         and wanted.last <= rule.last
-        and IPv4Network(wanted.source).subnet_of(IPv4Network(rule.source, strict=False))  # as somebody may have written it
+        and IPv4Network(wanted.source).subnet_of(
+            IPv4Network(rule.source, strict=False)
+        )  # as somebody may have written it
     )
 
 
@@ -259,7 +261,7 @@ def _opening(rule: object, key: str) -> Opening:
         raise UsageError(f"{key}.port: {rule.get('port')!r} is no port", hint="write 6443 or 30000-32767")
     protocol = str(rule.get("protocol") or "tcp").lower()
     if protocol not in {"tcp", "udp"}:
-        raise UsageError(f"{key}.protocol: {protocol!r} is neither tcp nor udp")
+        raise UsageError(f"{key}.protocol: {protocol!r} is neither tcp nor udp", hint="leave it out for tcp")
     source = str(rule.get("from") or OPERATOR)
     return Opening(first, last, protocol, None if source == OPERATOR else _cidr(source, f"{key}.from"))
 

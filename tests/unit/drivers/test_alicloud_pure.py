@@ -180,6 +180,7 @@ def test_standing_hosts_cost_no_call(tmp_path: Path) -> None:
         ({"network": {"public": "some"}}, "network.public"),
         ({"network": {"colour": "red"}}, "network.colour"),
         ({"network": {"cidr": "ten"}}, "network.cidr"),
+        ({"network": {"cidr": "2001:db8::/32"}}, "network.cidr"),
         ({"network": {"vpc": "a", "shared": "b"}}, "two networks"),
         ({"ttl": 60}, "ttl"),
         ({"tags": {"acs:x": "y"}}, "acs:x"),
@@ -190,8 +191,9 @@ def test_what_cannot_be_served(change: dict[str, object], word: str, tmp_path: P
     answers = Answers(AssertionError("no call"))
     with pytest.raises(UsageError, match=word):
         answers.driver(tmp_path).choose(accepted(**change), None, standing=frozenset())
-    with pytest.raises(UsageError, match=word):
+    with pytest.raises(UsageError, match=word) as told:
         check_request(accepted(**change))
+    assert told.value.hint
 
 
 def test_a_deadline_too_near_is_refused_for_new_machines(tmp_path: Path) -> None:

@@ -12,8 +12,8 @@ from drivers.aws.diagnose import console_lines
 from drivers.aws.facts import price_in
 from drivers.aws.failures import clean, is_gone, of_code
 from drivers.aws.permissions import policy
-from drivers.aws.spec import check_request
-from provisioner.errors import UsageError
+from drivers.aws.spec import check_request, parse_aws
+from provisioner.errors import PreconditionError, UsageError
 from provisioner.model.accepted import Accepted
 from provisioner.model.secret import Secret
 
@@ -81,13 +81,24 @@ def accepted(**more):
         ({"network": {"ingress": [{"port": 6443, "from": "nowhere"}]}}, "is no IPv4 network"),
         ({"osImage": {"name": "plan9"}}, "'plan9' is not known for aws"),
         ({"osImage": {"name": "debian-12", "arch": "riscv64"}}, "not to be had on aws"),
+        ({"network": {"public": "some"}}, "must be all, first, none"),
+        ({"network": {"ingress": {"port": 6443}}}, "must be a list"),
+        ({"ssh": {"user": "root", "port": 22, "privateKeyFile": "/k"}}, "ssh.privateKeyFile"),
         ({"pool": {"systemDisk": 4}}, "must be 8 to 16384 GiB"),
+        ({"pool": {"dataDisks": [8] * 12}}, "more than 11 data disks"),
         ({"pool": {"spot": {"maxPrice": 1, "currency": "CNY"}}}, "in USD, not CNY"),
     ],
 )
-def test_a_request_that_aws_cannot_serve_is_refused_by_its_key(more, message):
-    with pytest.raises(UsageError, match=message):
+def test_a_request_that_aws_cannot_serve_is_refused_by_its_key_with_what_to_write(more, message):
+    with pytest.raises(UsageError, match=message) as told:
         check_request(accepted(**more))
+    assert told.value.hint
+
+
+def test_what_is_not_chosen_yet_is_chosen_by_up():
+    with pytest.raises(PreconditionError, match="no machine was chosen for m1") as told:
+        parse_aws(accepted())
+    assert "sealer-cloud up" in told.value.hint
 
 
 def test_images_by_owner_and_name():

@@ -129,8 +129,9 @@ async def test_a_broken_state_is_named_and_looked_past_only_when_a_provider_is_n
 
 async def test_another_provider_is_refused(stage: Stage) -> None:
     await stage.stand()
-    with pytest.raises(UsageError):
+    with pytest.raises(UsageError) as told:
         await stage.down("aws")
+    assert told.value.hint == "`sealer-cloud down app` alone finds it"
     assert len(stage.engine.machines) == 3
 
 
