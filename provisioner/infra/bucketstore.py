@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 from collections.abc import Iterator
@@ -45,15 +46,20 @@ class BucketStore:
         return self._find(cluster) is not None
 
     def read(self, cluster: ClusterName) -> Deployment | None:
-        """The checkpoint; None only if there is none. Raises PreconditionError (12) for a damaged or newer one."""
+        """The checkpoint; None only if there is none.
+
+        Raises PreconditionError (12) for a newer one, and for a damaged one or another cluster's, naming the copy that can
+        be put in its place.
+        """
         found = self._find(cluster)
         if found is None:
             return None
-        key, data = found
-        deployment = parse_deployment(data, key)
-        if deployment.stack != stack_name(cluster):
-            raise PreconditionError(f"the state {key} is that of {deployment.stack}, not of {stack_name(cluster)}")
-        return deployment
+        try:
+            return _parsed(cluster, *found)
+        except PreconditionError as error:
+            if error.hint:
+                raise
+            raise PreconditionError(error.message, hint=self._way_back(cluster)) from error
 
     def locks(self, cluster: ClusterName) -> tuple[StackLock, ...]:
         """Pulumi's own locks of this stack."""
@@ -96,6 +102,14 @@ class BucketStore:
     def drop_empty_folders(self, cluster: ClusterName) -> None:
         """A bucket has no folders."""
 
+    def _way_back(self, cluster: ClusterName) -> str:
+        for key in sorted(self.bucket.keys(f".pulumi/backups/{PROJECT}/{cluster}/"), reverse=True):
+            blob = self.bucket.get(key)
+            with contextlib.suppress(PreconditionError):
+                if blob is not None and _parsed(cluster, key, blob.data):
+                    return f"a copy that can be read: put {key} in its place"
+        return "no copy of it can be read; restore an older version of this object from your own backups"
+
     def _find(self, cluster: ClusterName) -> tuple[str, bytes] | None:
         for key in (f"{_STACKS}{cluster}{suffix}" for suffix in _SUFFIXES):
             blob = self.bucket.get(key)
@@ -112,3 +126,10 @@ class BucketStore:
         except ValueError:
             raw = {}
         return StackLock(key, raw if isinstance(raw, dict) else {}, lambda: self.bucket.delete(key))
+
+
+def _parsed(cluster: ClusterName, key: str, data: bytes) -> Deployment:
+    deployment = parse_deployment(data, key)
+    if deployment.stack != stack_name(cluster):
+        raise PreconditionError(f"the state {key} is that of {deployment.stack}, not of {stack_name(cluster)}")
+    return deployment

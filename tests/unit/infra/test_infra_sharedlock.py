@@ -259,6 +259,21 @@ def test_pulumis_lock_of_a_broken_machine_goes_and_a_strangers_stays() -> None:
     assert list(bucket.keys(folder)) == []
 
 
+def test_a_damaged_state_in_a_bucket_names_the_newest_copy_that_can_be_read() -> None:
+    bucket, place = MemoryBucket(), ".pulumi/stacks/sealer-cloud/etcd.json"
+    good = b'{"version": 3, "checkpoint": {"stack": "organization/sealer-cloud/etcd", "latest": null}}'
+    bucket.put(place, b"{")
+    with pytest.raises(PreconditionError, match="damaged") as told:
+        BucketStore(bucket).read(NAME)
+    assert told.value.hint == "no copy of it can be read; restore an older version of this object from your own backups"
+    folder = ".pulumi/backups/sealer-cloud/etcd"
+    for name, data in (("etcd.1.json", good), ("etcd.2.json", good), ("etcd.3.json", b"")):
+        bucket.put(f"{folder}/{name}", data)
+    with pytest.raises(PreconditionError) as told:
+        BucketStore(bucket).read(NAME)
+    assert told.value.hint == f"a copy that can be read: put {folder}/etcd.2.json in its place"
+
+
 @pytest.mark.parametrize(
     ("url", "name", "prefix", "endpoint", "path_style"),
     [
