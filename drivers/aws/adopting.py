@@ -16,6 +16,9 @@ from provisioner.model.adoption import Bought, Standing
 from provisioner.model.driver import FoundMachine
 from provisioner.model.ids import ClusterId, HostName
 
+NAME = "Name"
+"""The tag that the console shows: by default it says which part of the program a thing is."""
+
 
 def standing(api: Api, cid: ClusterId, found: Iterable[Found], home: str) -> Standing:
     """A cluster of which these things were found. Raises ProviderError (6) where one host stands twice."""
@@ -34,7 +37,7 @@ def standing(api: Api, cid: ClusterId, found: Iterable[Found], home: str) -> Sta
 def _named(api: Api, region: str, cid: ClusterId, things: Iterable[Found]) -> dict[str, str]:
     """Ids by logical name: every resource but machines and their disks is called `<cid>-<logical name>`."""
     standing = {thing.id for thing in things if thing.kind not in (look.MACHINE, "volume", "network-interface")}
-    where = filters({"key": ("Name",), "value": (f"{cid}-*",)})
+    where = filters({"key": (NAME,), "value": (f"{cid}-*",)})
     rows = api.pages("ec2", "describe_tags", region, "Tags", Filters=where, MaxResults=1000)
     return {
         str(row["Value"]).removeprefix(f"{cid}-"): str(row["ResourceId"])
@@ -90,8 +93,13 @@ def _seen(row: Mapping[str, Any], thing: Found) -> FoundMachine:
 def imports(spec: AwsSpec, cluster: str, found: Standing) -> Mapping[str, str]:
     """Logical name → id, as imports take them, of all that the program declares in the cloud.
 
-    Raises UsageError (3) naming what does not stand any more.
+    Raises UsageError (3) naming what does not stand any more, or where a tag of the user's hides which part is which.
     """
+    if NAME in spec.tags:
+        raise UsageError(
+            f"{cluster} has a tag {NAME} of its own on all its parts, so nobody can tell which of them is which",
+            hint=f"`sealer-cloud down {cluster} --provider aws` removes it; leave tags.{NAME} out of what is to be adopted",
+        )
     placement = spec.placement
     names = ["hosts", "inside", "outside", *(rule.name for rule in spec.ingress)]
     if not placement.vpc:

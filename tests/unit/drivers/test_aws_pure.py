@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from drivers.aws.adopting import imports
 from drivers.aws.api import machines_of
 from drivers.aws.catalogue import query_of
 from drivers.aws.credentials import Credentials, endings, region_of, resolve
@@ -15,6 +16,7 @@ from drivers.aws.permissions import policy
 from drivers.aws.spec import check_request, parse_aws
 from provisioner.errors import PreconditionError, UsageError
 from provisioner.model.accepted import Accepted
+from provisioner.model.adoption import Bought, Standing
 from provisioner.model.secret import Secret
 
 
@@ -170,3 +172,15 @@ def test_no_filter_has_more_values_than_the_api_takes():
     api, ids = Listing(), [f"i-{n}" for n in range(450)]
     assert [m["InstanceId"] for m in machines_of(api, "r", ids)] == ids
     assert api.asked == [200, 200, 50]
+
+
+def test_a_tag_that_hides_which_part_is_which_is_said_and_nothing_is_called_gone():
+    placement = {"account": "1", "region": "r", "hosts": {}, "subnets": {}}
+    request = accepted(placement={**placement, "hosts": {"m1": {"zone": "ra", "type": "t3.small", "imageId": "ami-1"}}})
+    found = Standing("r", (Bought("m1", "i-1", "10.0.0.4", None),), {})
+    with pytest.raises(UsageError, match=r"of demo these do not stand any more in r: hosts, inside"):
+        imports(parse_aws(request), "demo", found)
+    tagged = request.model_copy(update={"tags": {"Name": "shop"}})
+    with pytest.raises(UsageError, match="demo has a tag Name of its own") as told:
+        imports(parse_aws(tagged), "demo", found)
+    assert "tags.Name" in told.value.hint
