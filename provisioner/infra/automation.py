@@ -11,12 +11,13 @@ import subprocess
 import threading
 import warnings
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, Any, Literal
 
+import pulumi
 from pulumi.automation import (
     CommandError,
     CommandResult,
@@ -24,6 +25,7 @@ from pulumi.automation import (
     LocalWorkspace,
     OutputMap,
     PulumiCommand,
+    PulumiFn,
     Stack,
     UpdateSummary,
 )
@@ -39,6 +41,13 @@ from provisioner.model.driver import OutputSink, Program
 
 # The SDK warns on stderr, with the whole event in the text, when a stream is cut; nothing below the CLI prints.
 warnings.filterwarnings("ignore", message="(Error in event stream|Failed to parse engine event)")
+
+
+def _unsaid(*_: object, **__: object) -> None:
+    """Say nothing. The SDK sends each of its debug lines to the engine, waits for the answer, and the engine drops it."""
+
+
+pulumi.log.debug = _unsaid
 
 _KEPT_LINES = 400
 _KEPT_COLUMNS = 4000
@@ -250,7 +259,7 @@ class _QuietStack(Stack):
         return UpdateSummary("update", datetime.now(UTC), "", {}, {}, "succeeded")
 
 
-def _stack(run: Run, name: str, program: Callable[[], None] | None) -> _QuietStack:
+def _stack(run: Run, name: str, program: PulumiFn | None) -> _QuietStack:
     workspace = LocalWorkspace(
         work_dir=str(run.work_dir), env_vars=dict(run.extra), program=program, pulumi_command=_Command(run)
     )
@@ -267,13 +276,13 @@ def _common(run: Run) -> dict[str, Any]:
     }
 
 
-def _guarded(run: Run, program: Program, sink: OutputSink, call: Callable[[Callable[[], None]], object]) -> None:
+def _guarded(run: Run, program: Program, sink: OutputSink, call: Callable[[PulumiFn], object]) -> None:
     """Run with an inline program; an error of ours inside it comes out as itself, not as engine text."""
     raised: list[SealerError] = []
 
-    def inline() -> None:
+    def inline() -> Awaitable[None] | None:
         try:
-            program(sink)
+            return program(sink)
         except SealerError as error:
             raised.append(error)
             raise

@@ -28,6 +28,8 @@ _ENVIRONMENT = {
 }
 
 
+_NO_LOGS = "A file, so that the engine keeps no logs here.\n"
+
 _KEPT = frozenset(
     {
         "PULUMI_ACCESS_TOKEN",
@@ -71,6 +73,7 @@ class WorkDir:
         """
         for folder in (self.path, self.home, self.run, self.path / "bin"):
             private_folder(folder)
+        self._keep_no_logs()
         _write(self.path / "Pulumi.yaml", _project(plugins or {}), 0o600)
         _write(self.path / "bin" / PLUGIN, f'#!/bin/sh\nexec {shlex.join(plugin)} "$@"\n', 0o700)
         settings_file = self.path / f"Pulumi.{cluster}.yaml"
@@ -90,9 +93,19 @@ class WorkDir:
         }
 
     def tidy(self) -> None:
-        """Remove the records of the dead, and the engine's logs: they grow with every run and are encrypted anyway."""
-        shutil.rmtree(self.home / "logs", ignore_errors=True)
+        """Remove the records of the dead."""
         drop_dead_records(self.run)
+
+    def _keep_no_logs(self) -> None:
+        """Where the engine would have a folder for its own logs stands a file, and it goes on without them.
+
+        It has no setting for it (pkg/logging/encrypted.go of v3.259), and writes every property of every resource at
+        each step, compressed, encrypted once it has a key: a third of its CPU time, for a text that only it can read.
+        """
+        logs = self.home / "logs"
+        if not logs.is_file():
+            shutil.rmtree(logs, ignore_errors=True)  # of an older version
+            _write(logs, _NO_LOGS, 0o600)
 
 
 def plugin_command() -> tuple[str, ...]:

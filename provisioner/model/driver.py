@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -18,8 +18,8 @@ OutputSink = Callable[[str, object], None]
 """Called by a running program with `keys` (login_private, login_public, hmac) and `host` (one InventoryHost as a dict),
 in the process that runs the program: so a secret output reaches us without being printed by anything."""
 
-Program = Callable[[OutputSink], None]
-"""A Pulumi program: declares the resources of one cluster, gives known outputs to the sink."""
+Program = Callable[[OutputSink], Awaitable[None] | None]
+"""A Pulumi program: declares the resources of one cluster, gives known outputs to the sink; may be waited for."""
 
 
 STAYING = frozenset({"baremetal"})

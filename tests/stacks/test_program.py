@@ -1,6 +1,8 @@
 """The program of a cluster under Pulumi's mocks: what it declares, in which order, and what it hands out."""
 
 import asyncio
+import subprocess
+import sys
 
 import pulumi
 import pytest
@@ -26,6 +28,7 @@ class Mocks(pulumi.runtime.Mocks):
     def __init__(self):
         self.resources = {}
         self.requests = {}
+        self.at_the_end = []
 
     def new_resource(self, args):
         self.resources[args.name] = args
@@ -93,7 +96,8 @@ def run(monkeypatch, loop):
 
         @test
         def whole():
-            program(lambda kind, value: sunk.append((kind, value)))
+            ended = pulumi.Output.from_input(program(lambda kind, value: sunk.append((kind, value))))
+            ended.apply(lambda _: mocks.at_the_end.extend(kind for kind, _ in sunk))
             return pulumi.Output.all(**exports).apply(exports.update)
 
         whole()
@@ -171,10 +175,18 @@ def test_what_is_handed_out(run):
     assert ("host", m1) in sunk
 
 
-def test_building_a_program_imports_no_pulumi():
-    import subprocess
-    import sys
+def test_the_program_ends_when_all_hosts_are_known(run):
+    mocks, _, _ = run(accepted(masters=1, nodes=40))
+    assert sorted(mocks.at_the_end) == ["host"] * 41 + ["keys"]
 
+
+def test_no_call_stack_of_this_machine_goes_into_the_state(run):
+    mocks, _, _ = run(accepted())
+    assert not [name for name, r in mocks.requests.items() if r.stackTrace.frames or r.sourcePosition.uri]
+    assert not hasattr(sys, "tracebacklimit"), "tracebacks are whole again"
+
+
+def test_building_a_program_imports_no_pulumi():
     code = "import stacks.program, sys; print('pulumi' in sys.modules)"
     assert subprocess.check_output([sys.executable, "-c", code]).strip() == b"False"
 

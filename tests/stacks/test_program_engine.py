@@ -84,7 +84,7 @@ class Stack:
     def _program(self):
         driver = LocalDriver()
         program = build_program(driver, driver.parse_spec(self.request), self.request, Marks(self.cid, RunId("run")))
-        program(lambda kind, value: self.sunk.append((kind, value)))
+        return program(lambda kind, value: self.sunk.append((kind, value)))
 
     def preview(self):
         self.sunk.clear()

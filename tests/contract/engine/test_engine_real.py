@@ -71,6 +71,16 @@ async def test_a_preview_of_a_new_cluster_leaves_an_empty_folder(rig):
     assert list(rig.settings.state_dir.iterdir()) == []
 
 
+async def test_the_engine_keeps_no_logs_of_its_own_also_where_an_older_version_did(rig):
+    logs = rig.folder / "home" / "logs"
+    logs.mkdir(parents=True)
+    (logs / "pulumi-20261124T120000-1-up.log").touch()
+    await up(rig, "m1")
+    assert logs.is_file()
+    assert logs.stat().st_size < 100
+    assert list(rig.folder.rglob("*.log")) == []
+
+
 async def test_forget_leaves_only_the_held_lock(rig):
     await up(rig, "m1")
     (rig.folder / "lock").touch()
