@@ -13,7 +13,7 @@ from drivers.alicloud.network import list_subnets, list_vpcs
 from drivers.alicloud.sweep import DEPENDENCY_SECONDS, PAUSE, delete
 from drivers.alicloud.things import GROUP, INSTANCE, REGIONS_AT_ONCE, SUBNET, VPC, Account, Thing
 from drivers.alicloud.wire import items, tags_in
-from provisioner.errors import AccessError, ProviderError, SealerError, UsageError
+from provisioner.errors import AccessError, ProviderError, SealerError, UsageError, worst_of
 from provisioner.model import tags
 from provisioner.model.networks import (
     DEFAULT_CIDR,
@@ -36,20 +36,22 @@ _STATUS = {VPC.kind: "DescribeVpcAttribute", SUBNET.kind: "DescribeVSwitchAttrib
 
 
 def networks(account: Account, name: str | None) -> Networks:
-    """All shared networks, or those of a name. A region that refuses is named, unless it is the only one."""
+    """All shared networks, or those of a name. A region that refuses is named. Raises the worst where all do."""
     regions = account.regions()
     if len(regions) == 1:
         return Networks(tuple(_in_region(account.api, regions[0], name)))
     found: list[SharedNetwork] = []
-    dark: list[tuple[str, str]] = []
+    dark: list[tuple[str, SealerError]] = []
     with ThreadPoolExecutor(REGIONS_AT_ONCE) as pool:
         answers = pool.map(lambda region: _guarded(account.api, region, name), regions)
         for region, answer in zip(regions, answers, strict=True):
             if isinstance(answer, SealerError):
-                dark.append((region, answer.message))
+                dark.append((region, answer))
             else:
                 found += answer
-    return Networks(tuple(found), tuple(dark))
+    if len(dark) == len(regions):
+        raise worst_of(error for _, error in dark)
+    return Networks(tuple(found), tuple((region, error.message) for region, error in dark))
 
 
 def _guarded(api: Api, region: str, name: str | None) -> list[SharedNetwork] | SealerError:

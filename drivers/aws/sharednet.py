@@ -14,7 +14,7 @@ from drivers.aws.regions import demand_region
 from drivers.aws.sweep import REST_SECONDS, Waiting
 from drivers.aws.sweep import remove as remove_things
 from drivers.aws.wayout import leads_out
-from provisioner.errors import AccessError, SealerError
+from provisioner.errors import AccessError, SealerError, worst_of
 from provisioner.model import tags as words
 from provisioner.model.networks import (
     DEFAULT_CIDR,
@@ -58,10 +58,12 @@ class Rows:
 
 
 def networks(api: Api, regions: tuple[str, ...], name: str | None) -> Networks:
-    """All shared networks of these regions, or those of a name. The only region raises what it refuses."""
+    """All shared networks of these regions, or those of a name. Raises the worst where every region refuses."""
     if len(regions) == 1:
         return Networks(tuple(_in_region(api, regions[0], name)))
     found, dark = look.everywhere(regions, lambda region: _in_region(api, region, name))
+    if dark and not found:
+        raise worst_of(error for _, error in dark)
     return Networks(tuple(n for some in found for n in some), tuple((where, error.message) for where, error in dark))
 
 

@@ -177,6 +177,9 @@ def test_a_list_names_the_regions_that_refuse(alicloud):
     assert [region for region, _ in networks.not_looked_at] == ["cn-beijing"]
     with pytest.raises(AccessError):
         one.networks(("cn-beijing",))
+    alicloud.account.faults.add(Fault("DescribeVpcs", "Forbidden.RAM"))
+    with pytest.raises(AccessError, match=r"Forbidden\.RAM"):
+        one.networks()
     with pytest.raises(AccessError):
         driver(alicloud, ALIBABA_CLOUD_ACCESS_KEY_SECRET="no").networks()
     with pytest.raises(ProviderError, match="does not answer"):

@@ -110,10 +110,12 @@ def test_a_region_that_refuses_or_is_silent_stops_no_other(cloud, monkeypatch):
 
 
 def test_a_survey_that_every_region_refuses_is_none(cloud, monkeypatch):
-    refuse(monkeypatch, lambda action, _region, _: "UnauthorizedOperation" if action == "describe_tags" else "")
-    for regions in ((), (REGION,)):
-        with pytest.raises(AccessError, match="UnauthorizedOperation"):
-            cloud.driver().survey(regions)
+    blind = {"describe_tags", "describe_vpcs"}
+    refuse(monkeypatch, lambda action, _region, _: "UnauthorizedOperation" if action in blind else "")
+    for look in (cloud.driver().survey, cloud.driver().networks):
+        for regions in ((), (REGION,)):
+            with pytest.raises(AccessError, match="UnauthorizedOperation"):
+                look(regions)
 
 
 def test_standing_machines_have_the_price_of_today(cloud, monkeypatch):
