@@ -18,6 +18,7 @@ from drivers.alicloud.policy import policy
 from drivers.alicloud.spec import AlicloudSpec, check_request, parse_spec
 from drivers.alicloud.things import Account
 from drivers.alicloud.wire import items
+from drivers.whereabouts import Whereabouts
 from provisioner.errors import PreconditionError, ProviderError, SealerError, UsageError
 from provisioner.model.accepted import Accepted
 from provisioner.model.adoption import Standing
@@ -37,7 +38,6 @@ from provisioner.model.driver import (
 )
 from provisioner.model.ids import ClusterId, ClusterName
 from provisioner.model.ingress import (
-    demand_told,
     guest_of,
     operator_cidr,
     operator_openings,
@@ -51,8 +51,6 @@ PLUGIN_VARIABLE = "SEALER_CLOUD_PLUGIN_ALICLOUD_DIR"
 PLUGIN_FILE = "pulumi-resource-alicloud"
 FALLBACK_REGION = "cn-hangzhou"
 """Only for calls that are the same everywhere, where nobody named a region."""
-LOOK_UP = "https://checkip.amazonaws.com/"
-"""Alibaba Cloud has no documented service that tells an address; this one is, and answers in plain text."""
 SHORT_LIFE = timedelta(minutes=30)
 _PACE = Pace()
 """One for the process: a run makes several drivers, and the service counts all of their calls."""
@@ -84,8 +82,7 @@ class AlicloudDriver:
         )
         self._seen: str | None = None
         """The region of the request that this driver was last asked about."""
-        self._from: str | None = None
-        """The operator's network, once it was asked for."""
+        self._operator = Whereabouts(around)
         self._within: tuple[str, ...] = ()
 
     def region(self) -> str | None:
@@ -117,24 +114,17 @@ class AlicloudDriver:
         check_request(accepted)
         region = self._region(accepted)
         said = operator_cidr(self._around.environ)
-        asked = settle_origin(accepted, said, self._operator, standing=bool(standing))
+        asked = settle_origin(accepted, said, self._operator.network, standing=bool(standing))
         ask = Ask(asked, region, refused, standing, self._around.now(), lambda: self.account(region))
         choice = place(self._api, ask)
         words = credentials.warnings(self._around.environ)
         return Choice(with_origin(choice.placement, asked), choice.offers, (*choice.notes, *words))
 
-    def _operator(self, accepted: Accepted) -> str:
-        """The operator's network, looked up once by each driver."""
-        if self._from is None:
-            demand_told(accepted, operator_cidr(self._around.environ))
-            self._from = self._around.operator(LOOK_UP)
-        return self._from
-
     def let_in(self, accepted: Accepted, cid: ClusterId, visit: Visit) -> str:
         """One read of the group; a rule for this operator where none lets him in."""
         if not operator_openings(accepted):
             return ""
-        guest = guest_of(accepted, self._operator(accepted), visit.name, self._around.now())
+        guest = guest_of(accepted, self._operator.network(accepted), visit.name, self._around.now())
         return let_in(self._api, self._region(accepted), cid, guest, visit)
 
     def _region(self, accepted: Accepted) -> str:

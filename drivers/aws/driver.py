@@ -24,6 +24,7 @@ from drivers.aws.standing import priced, prices_of, standing_prices, start_machi
 from drivers.aws.strays import bought, end_strays
 from drivers.aws.sweep import REST_SECONDS, Waiting, let_go, remove
 from drivers.aws.wayout import dead_ends
+from drivers.whereabouts import Whereabouts
 from provisioner.errors import AccessError, PreconditionError, ProviderError, SealerError, UsageError, worst_of
 from provisioner.model.accepted import Accepted
 from provisioner.model.adoption import Standing
@@ -44,7 +45,6 @@ from provisioner.model.driver import (
 from provisioner.model.ids import ClusterId, ClusterName
 from provisioner.model.ingress import (
     OPEN_NOTE,
-    demand_told,
     guest_of,
     open_to_all,
     operator_cidr,
@@ -55,8 +55,6 @@ from provisioner.model.ingress import (
 from provisioner.model.networks import NetworkPlan, Networks, NetworkWish, SharedNetwork, Tell
 
 PLUGIN = "pulumi-resource-aws"
-LOOK_UP = "https://checkip.amazonaws.com/"
-"""Amazon's own service: answers with the address that asks."""
 PLUGIN_DIR = "SEALER_CLOUD_PLUGIN_AWS_DIR"
 
 
@@ -72,8 +70,7 @@ class AwsDriver:
         self._known: tuple[Credentials, Api, str] | None = None
         self._seen: str | None = None
         """The region of the request at hand: what is asked about its cluster is looked up there."""
-        self._from: str | None = None
-        """The operator's network, once it was asked for."""
+        self._operator = Whereabouts(around)
         self._within: tuple[str, ...] = ()
 
     def region(self) -> str | None:
@@ -104,7 +101,9 @@ class AwsDriver:
         """Machines for the hosts that do not stand; one call (who are we) where all of them do."""
         check_request(accepted)
         old = parse_placement(accepted.placement)
-        accepted = settle_origin(accepted, operator_cidr(self._around.environ), self._operator, standing=bool(standing))
+        accepted = settle_origin(
+            accepted, operator_cidr(self._around.environ), self._operator.network, standing=bool(standing)
+        )
         _, api, account = self._identity()
         region = self._region_for(accepted, old, account)
         stays = kept(accepted, old, standing)
@@ -165,19 +164,12 @@ class AwsDriver:
         """An IAM policy in JSON."""
         return policy()
 
-    def _operator(self, accepted: Accepted) -> str:
-        """The operator's network, looked up once by each driver."""
-        if self._from is None:
-            demand_told(accepted, operator_cidr(self._around.environ))
-            self._from = self._around.operator(LOOK_UP)
-        return self._from
-
     def let_in(self, accepted: Accepted, cid: ClusterId, visit: Visit) -> str:
         """One read of the group's rules; a rule for this operator where none lets him in."""
         region = accepted.region or self.region()
         if not operator_openings(accepted) or region is None:
             return ""
-        guest = guest_of(accepted, self._operator(accepted), visit.name, self._around.now())
+        guest = guest_of(accepted, self._operator.network(accepted), visit.name, self._around.now())
         return let_in(self._reach()[1], region, cid, guest, visit)
 
     def diagnose(self, region: str, machine_id: str) -> tuple[str, ...]:
