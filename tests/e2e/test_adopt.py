@@ -51,6 +51,11 @@ def test_a_local_cluster_whose_state_is_lost_is_taken_over_as_it_is(user: Produc
     shutil.rmtree(user.home / "state")
     gone = user.run("status", user.cluster)
     assert (gone.rc, "adopt" in gone.err) == (3, True), gone.err
+    shown = user.ok("status", user.cluster, "--provider", "local", "-o", "json").json
+    tiny.keeps_schema("status-lost", shown)
+    (found,) = shown["clusters"]
+    states = {m["host"]: m["state"] for m in found["machines"]}
+    assert (found["cid"], states) == (cid, dict.fromkeys(("m1", "m2", "n1"), "running"))
     again = user.run(*up_words(user))
     assert (again.rc, f"adopt {user.cluster} --provider local" in again.err) == (3, True), again.err
     wrong = user.run(*adopt, "--cluster-id", f"{user.cluster}-aaaaaa")
