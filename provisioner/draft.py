@@ -41,7 +41,7 @@ from provisioner.model.request import Clusterfile, UpArgs, UpRequest
 from provisioner.model.secret import Secret, Value
 from provisioner.model.settle import Folders, settle_logins
 from provisioner.placing import demand_price, marks_of, place, with_starts
-from provisioner.replacing import demand_other_machines, is_another, is_standing
+from provisioner.replacing import demand_new_machines, demand_other_machines, is_another, is_standing
 from provisioner.settings import resolve_values, with_absolute_files
 from provisioner.together import together
 from provisioner.transport.hostset import HostSet, open_hosts
@@ -210,6 +210,7 @@ async def make_draft(world: World, wish: Wish, choice: UpChoice, *, acting: bool
             _open_and_read(world, wish, context, keys, (undo, driver), acting=acting),
         )
         previewed = replace(seen, plan=_settle_plan(wish, with_starts(seen, wish.accepted.provider)))
+        demand_new_machines(wish, previewed.plan)
         _demand_machines(wish, choice, previewed.plan)
         inputs = _plan_inputs(wish, choice, cid, previewed, facts=facts, keys=keys)
         plan = _with_offers(world, _joint_plan(wish, choice, cid, previewed, inputs), wish, chosen)

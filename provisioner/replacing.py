@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from provisioner.errors import UsageError
 from provisioner.model.driver import STAYING
+from provisioner.model.plan import InfraPlan, is_machine
 
 if TYPE_CHECKING:
     from provisioner.draft import Wish
@@ -43,4 +44,18 @@ def demand_other_machines(wish: Wish) -> None:
             f"--replace makes new machines, and {', '.join(both)} would stay: they hold {name} as it is",
             hint=f"give them back first: `sealer-cloud down {name}` (the data on them stays; move it away, or add "
             "--delete-data), then run the same command again",
+        )
+
+
+def demand_new_machines(wish: Wish, infra: InfraPlan) -> None:
+    """Where the name goes over, the preview must make every machine anew. Raises UsageError (3).
+
+    One that the engine would keep has the old cluster's disk, and shows a host key that the new one's state has not.
+    """
+    kept = [c.name for c in (*infra.same, *infra.update) if is_machine(c.type)] if is_another(wish) else []
+    if kept:
+        name = wish.accepted.cluster
+        raise UsageError(
+            f"--replace makes new machines, and the engine would keep {', '.join(kept)} with what lies on the disk",
+            hint=f"remove the old cluster first: `sealer-cloud down {name}`, then run the same command again",
         )

@@ -7,16 +7,17 @@ from dataclasses import replace
 
 import pytest
 
-from provisioner.errors import AccessError, CapacityError, PreconditionError, ProviderError
+from provisioner.errors import AccessError, CapacityError, PreconditionError, ProviderError, UsageError
 from provisioner.events import Warned
 from provisioner.model.driver import Check
 from provisioner.model.hosts import InventoryHost
 from provisioner.model.ids import ClusterId
+from provisioner.model.plan import ResourceChange
 from provisioner.model.planhash import plan_to_json
 from tests.fakes.driver import FakeCloud
-from tests.fakes.engine import accepted_hosts
+from tests.fakes.engine import HOST, accepted_hosts
 
-from .conftest import UP, YES, Stage, changed
+from .conftest import FILES, UP, YES, Stage, changed
 
 NO_STOCK = "OperationDenied.NoStock"
 
@@ -362,3 +363,17 @@ async def test_a_machine_made_anew_gets_a_fresh_key_and_one_that_is_taken_over_k
     assert first == second, "a pair that a machine was made with in this run is not made anew by its next try"
     await cloud.up()
     assert len(cloud.engine.told) == 5
+
+
+@pytest.mark.parametrize("kept", ["update", "same"])
+async def test_a_name_that_goes_over_takes_no_machine_of_the_old_cluster_along(cloud: Stage, kept: str) -> None:
+    await cloud.stand()
+    made = list(cloud.engine.mutations)
+    cloud.engine._host_op = lambda _cid, _stack, wanted: (kept, ResourceChange(HOST, wanted.name))  # type: ignore[method-assign]
+    cloud.images.add("other:v1", FILES)
+    over = changed(UP, image="other:v1", name="app", replace=True)
+    for act in (cloud.plan, cloud.up):
+        with pytest.raises(UsageError, match="would keep m1, m2, n1") as told:
+            await act(over)
+        assert "`sealer-cloud down app`" in told.value.hint
+    assert cloud.engine.mutations == made
