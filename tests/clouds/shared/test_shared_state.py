@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -109,10 +110,13 @@ def test_a_killed_runners_locks_are_broken_after_a_minute(tmp_path: Path, bucket
 
 def test_twenty_clusters_from_four_runners(tmp_path: Path, bucket: dict[str, str]) -> None:
     users = [runner(tmp_path / f"r{n}", bucket, f"many{n}") for n in range(4)]
+    all_begun = threading.Barrier(4)
 
     def five(number: int) -> list[str]:
         names = [f"many{number}-{i}" for i in range(5)]
         started = [users[number].start("up", "app:v1", "-n", n, "--provider", "local", "--yes") for n in names]
+        all_begun.wait(60)
+        assert [process.poll() for process in started] == [None] * 5, "twenty run at once, of four runners"
         ends = [process.communicate(timeout=600) for process in started]
         return [f"{p.returncode}: {err[-300:]}" for p, (_, err) in zip(started, ends, strict=True) if p.returncode]
 
