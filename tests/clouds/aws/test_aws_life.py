@@ -74,13 +74,15 @@ def made_where_all_is_short(user, cloud):
     gate = cloud.gate
     cloud.refusals.append({"spot": True, "code": "SpotMaxPriceTooLow"})
     cloud.refusals.append({"zone": ZONES[0], "type": "t3.medium", "code": "InsufficientInstanceCapacity"})
-    gate.fault("CreateVpc", "RequestLimitExceeded", status=503, times=2)
+    gate.fault("CreateVpc", "RequestLimitExceeded", status=503, times=1)
+    twin = gate.fault("CreateVpc", drop=True, acted=True, times=1)
     gate.fault("DescribeInstanceTypes", "RequestLimitExceeded", status=503, times=2)
     lost = gate.fault(
         "RunInstances", drop=True, acted=True, times=1, where=lambda c: "m1" in c.params.values() and cloud.calls
     )
     first = user.ok(*up_words("life"), timeout=400)
-    assert lost.hits == 1
+    assert (lost.hits, twin.hits) == (1, 1)
+    assert len([id_ for id_ in cloud.standing() if id_.startswith("vpc-")]) == 1, "nor a second network"
     assert set(ids(cloud)) == {"m1", "n1", "n2"}, "an answer that was lost buys no second one"
     assert len(cloud.machines()) == 3
     zones = {name: m["Placement"]["AvailabilityZone"] for name, m in cloud.machines().items()}
@@ -123,9 +125,10 @@ def userdata(cloud):
 
 def expire(cloud):
     """The deadline of everything that carries our tag is long past."""
-    ec2 = cloud.client()
+    ec2, standing = cloud.client(), cloud.standing()
     found = ec2.describe_tags(Filters=[{"Name": "key", "Values": ["sealer-cloud:cid"]}])["Tags"]
+    there = [tag for tag in found if tag["ResourceType"] != "vpc" or tag["ResourceId"] in standing]
     ec2.create_tags(
-        Resources=[tag["ResourceId"] for tag in found],
+        Resources=[tag["ResourceId"] for tag in there],  # the tags of what is gone can be read for a while
         Tags=[{"Key": "sealer-cloud:expires-at", "Value": "2026-01-01T00:00:00Z"}],
     )
