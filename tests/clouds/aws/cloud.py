@@ -9,6 +9,7 @@ import contextlib
 import logging
 import os
 import sys
+import threading
 import urllib.request
 from datetime import UTC, datetime
 from pathlib import Path
@@ -180,11 +181,13 @@ def reset(moto):
 def hooked(cloud):
     """Moto's instances obey `refusals` and, where the cloud has hosts, boot and end real ones; its routes may be dead."""
     run, terminate = InstanceBackend.run_instances, Instance.terminate
+    one_at_a_time = threading.Lock()
     private, public, state = Instance.private_ip_address, Instance.public_ip_address, Route.state
 
     def run_instances(self, image_id, count, user_data, security_group_names, **kwargs):
         _refuse(cloud, self, kwargs)
-        made = run(self, image_id, count, user_data, security_group_names, **kwargs)
+        with one_at_a_time:  # moto gives addresses out by a generator, which two threads at once break
+            made = run(self, image_id, count, user_data, security_group_names, **kwargs)
         for instance in made.instances if cloud.hosts else ():
             _boot(cloud, instance, user_data)
         return made
