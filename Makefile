@@ -45,7 +45,7 @@ smoke-alicloud: setup-clouds  ## The same on your own Alibaba Cloud account
 bench: setup  ## Speed as ratios against a peer in the same run
 	.venv/bin/python -m benchmarks
 
-bench-clouds: setup-clouds  ## The same for stage 1 on the simulated clouds (8 minutes)
+bench-clouds: setup-clouds  ## The same for stage 1 on the simulated clouds (11 minutes)
 	.venv/bin/python -m benchmarks clouds
 
 format:  ## Write the code in the house's form
