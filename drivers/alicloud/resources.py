@@ -205,7 +205,13 @@ def _instance(scene: Scene, machine: Machine, place: Place, data: pulumi.Output[
         user_data=data,
         tags=scene.tags(**{HOST: machine.name, POOL: machine.pool}),
         opts=scene.options(
-            MACHINE_TIMEOUTS, after=place.rules, ignore_changes=[*MADE_BY, "userData"], import_=place.adopt
+            MACHINE_TIMEOUTS,
+            after=place.rules,
+            ignore_changes=[*MADE_BY, "userData"],
+            import_=place.adopt,
+            replacement_trigger=str(
+                scene.marks.cid
+            ),  # to the cloud another cluster's machine differs in its tags alone
         ),
         **_spot(machine),
     )

@@ -232,8 +232,11 @@ def _machine(run: Declaring, network: Network, host: AwsHost, key: pulumi_sealer
     ends = placed.spot or run.spec.expires_at is not None
     options = pulumi.ResourceOptions.merge(
         run.options(wanted.name, MACHINE, *network.ready),
-        # User-data works at the first boot only; changing it later would stop and start the machine for nothing.
-        pulumi.ResourceOptions(ignore_changes=[*MADE_BY, *VOLUME_MADE_BY, "userDataBase64"]),
+        pulumi.ResourceOptions(
+            # User-data works at the first boot only; changing it later would stop and start the machine for nothing.
+            ignore_changes=[*MADE_BY, *VOLUME_MADE_BY, "userDataBase64"],
+            replacement_trigger=str(run.marks.cid),  # to the cloud another cluster's machine differs in its tags alone
+        ),
     )
     return aws.ec2.Instance(
         wanted.name,

@@ -21,6 +21,12 @@ def edited(state_dir: Path, cluster: str) -> Iterator[list[dict[str, Any]]]:
         noted.unlink()
 
 
+def without_triggers(state_dir: Path, cluster: str) -> list[str]:
+    """Take from machines what ties them to their cluster's id: once there was nothing of it. Returns what it was."""
+    with edited(state_dir, cluster) as resources:
+        return [resource.pop("replacementTrigger") for resource in resources if "replacementTrigger" in resource]
+
+
 def with_old_names(state_dir: Path, cluster: str, old: Mapping[str, str]) -> None:
     """Give resources the names that they once had: old names by today's."""
     with edited(state_dir, cluster) as resources:

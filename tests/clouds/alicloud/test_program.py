@@ -164,3 +164,5 @@ def test_keys_of_machines_that_are_made_anew_are_told_so(declared: Declared) -> 
     assert inputs["m1-key"] == {"cid": CID, "host": "m1"}
     assert inputs["n1-key"] == {"cid": CID, "host": "n1", "renew": "run-7"}
     assert not any(request.importId for request in declared.requests.values()), "it is no id of anything"
+    triggers = {n: r.replacement_trigger.string_value for n, r in declared.requests.items()}
+    assert {n: t for n, t in triggers.items() if t} == {"m1": CID, "n1": CID}, "another cluster has other machines"

@@ -16,7 +16,7 @@ from provisioner.stop import Stop
 from stacks.program import build_program
 from tests.clouds.aws.cloud import SECRET
 from tests.clouds.aws.requests import CID, RUN, accepted, chosen
-from tests.clouds.oldstate import names_in, with_old_names
+from tests.clouds.oldstate import names_in, with_old_names, without_triggers
 
 pytestmark = [pytest.mark.clouds, pytest.mark.engine, pytest.mark.hosts, pytest.mark.timeout(400)]
 NAME = ClusterName("demo")
@@ -89,8 +89,9 @@ def test_two_machines_from_nothing_to_nothing(stage, tmp_path):
     assert not [word for word in ("OPENSSH PRIVATE KEY", PRIVATE_IN_BASE64, SECRET) if word in state]
 
     # The operator comes from elsewhere now: a rule lets him in, and neither that nor his address is a change; nor are
-    # the names of rules in the state of an older version.
+    # the names of rules in the state of an older version, or that its machines do not say whose they are.
     with_old_names(tmp_path / "state", NAME, OLD_RULES)
+    assert without_triggers(tmp_path / "state", NAME) == [CID, CID]
     away = cloud.driver(SEALER_CLOUD_OPERATOR_CIDR="198.51.100.9/32")
     known = stage.engine.stored(NAME).resource_ids
     assert "tcp 22, udp 8000-8100" in away.let_in(request, ClusterId(CID), Visit("0a1b2c3d", known))

@@ -190,3 +190,7 @@ def test_keys_of_machines_that_are_made_anew_are_told_so(declared):
     assert inputs["m1-key"] == {"cid": CID, "host": "m1"}
     assert inputs["n1-key"] == {"cid": CID, "host": "n1", "renew": "run-7"}
     assert not any(request.importId for request in requests.values()), "it is no id of anything"
+    triggers = {name: request.replacement_trigger.string_value for name, request in requests.items()}
+    assert {n: t for n, t in triggers.items() if t} == dict.fromkeys(("m1", "n1", "n2"), CID), (
+        "another cluster's are others"
+    )
