@@ -187,6 +187,8 @@ async def make_draft(world: World, wish: Wish, choice: UpChoice, *, acting: bool
     `acting` (with the run lock held): what an earlier run left running on the hosts is waited for and recorded first.
     """
     demand_other_machines(wish)
+    begun = world.clock.monotonic()
+    world.events(PhaseStarted(Phase.PLAN))  # before the account is asked, which may take its time to answer
     driver = world.driver(wish.accepted.provider, wish.accepted.endpoints)
     wish, chosen = await _placed(world, wish, driver, choice.max_price)
     spec = driver.parse_spec(wish.accepted)
@@ -198,8 +200,6 @@ async def make_draft(world: World, wish: Wish, choice: UpChoice, *, acting: bool
     needs = await asyncio.to_thread(driver.needs)
     cluster = ClusterName(wish.accepted.cluster)
     keys = await world.engine.keys(cluster) if wish.stored else None
-    begun = world.clock.monotonic()
-    world.events(PhaseStarted(Phase.PLAN))
     async with AsyncExitStack() as undo:
         folder = undo.enter_context(throwaway(world.settings)).path  # found by the next run, if we are killed
         archives = await undo.enter_async_context(Archives(world.images, wish.image, wish.changeset, folder))

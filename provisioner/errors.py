@@ -21,9 +21,18 @@ Exit code 2 belongs to `plan --detailed-exitcode` alone and is no error. Of seve
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from typing import ClassVar
+
+NO_ACCOUNT = "set the credentials of the account that you mean, and name it with --provider"
+"""The hint where nobody named a cloud and none could be looked at: which one is meant only the person knows."""
+
+
+def pip_install(extra: str) -> str:
+    """The command that adds an optional part to this very installation; a bare `pip` is often another Python's."""
+    return f"{sys.executable} -m pip install 'sealer-cloud[{extra}]'"
 
 
 @dataclass(frozen=True, slots=True)

@@ -34,7 +34,7 @@ async def look_for(world: World, name: ClusterName, site: Site) -> Looked:
     where: list[str] = []
     dark: list[tuple[str, SealerError]] = []
     unseen: list[tuple[str, SealerError]] = []
-    for provider in [site.provider] if site.provider else list(world.drivers):
+    for provider in [site.provider] if site.provider else [p for p in world.drivers if p not in STAYING]:
         before = len(unseen)
         try:
             driver = world.driver(provider, site.endpoints)

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 
 from provisioner import hops
 from provisioner.errors import (
+    NO_ACCOUNT,
     AccessError,
     InterruptedRunError,
     PreconditionError,
@@ -133,7 +134,7 @@ async def look(world: World, choice: GcChoice) -> tuple[tuple[Leftover, ...], tu
     if blind and not seen & set(BOUGHT):  # "nothing found" would be a comfort that nobody has looked for
         raise AccessError(
             "no cloud account could be looked at: " + "; ".join(blind),
-            hint="set the credentials of the account that you mean, and name it with --provider",
+            hint=NO_ACCOUNT,
         )
     world.events(PhaseDone(Phase.LOOK, f"{len(found)} clusters found", world.clock.monotonic() - begun))
     return tuple(found), tuple(dark)

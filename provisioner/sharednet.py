@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from provisioner.errors import (
+    NO_ACCOUNT,
     InterruptedRunError,
     PreconditionError,
     ProviderError,
@@ -84,7 +85,7 @@ async def list_networks(world: World, site: Site, regions: tuple[str, ...]) -> N
     if failed and len(failed) == len(asked):
         worst = worst_of(failed)
         told = "; ".join(f"{where}: {reason}" for where, reason in dark)
-        raise type(worst)(f"no cloud account could be looked at: {told}", hint=worst.hint) from worst
+        raise type(worst)(f"no cloud account could be looked at: {told}", hint=NO_ACCOUNT) from worst
     return Networks(tuple(sorted(found, key=lambda n: (n.name, n.provider, n.region, n.id or ""))), tuple(dark))
 
 
@@ -142,7 +143,9 @@ async def _region(driver: Driver, site: Site) -> str:
         return region
     if driver.name not in BOUGHT:
         await asyncio.to_thread(driver.networks)  # refused by name
-    raise UsageError("no region is named", hint="use --region")
+    raise UsageError(
+        "no region is named", hint="use --region, the variable that your cloud's own tools read, or -f with an Infra"
+    )
 
 
 async def _look(world: World, driver: Driver, regions: tuple[str, ...], name: str | None) -> Networks:

@@ -114,7 +114,10 @@ def main(words: list[str]) -> int:
         return 3
     smoke = Smoke(words[0], os.environ.get("SMOKE_NAME") or f"smoke-{secrets.token_hex(3)}")
     smoke.run("image", "build", "-t", IMAGE, "-f", str(ROOT / "examples/hello/Kubefile"), str(ROOT / "examples/hello"))
-    ends = [_try(smoke, (("plan", smoke.plan), ("up", smoke.up), ("look", smoke.look), ("up again", smoke.again)))]
+    if not _try(smoke, (("plan", smoke.plan),)):  # nothing was made, so there is nothing to remove or to look for
+        print("\n".join(smoke.lines))
+        return 1
+    ends = [_try(smoke, (("up", smoke.up), ("look", smoke.look), ("up again", smoke.again)))]
     ends += [_try(smoke, ((title, work),)) for title, work in (("down", smoke.down), ("gc", smoke.search))]
     print("\n".join(smoke.lines))
     return 0 if all(ends) else 1

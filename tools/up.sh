@@ -8,4 +8,7 @@ if ! "$sealer_cloud" image inspect etcd:v1 >/dev/null 2>&1; then
   examples/etcd/fetch.sh
   "$sealer_cloud" image build -t etcd:v1 -f examples/etcd/Kubefile examples/etcd/context
 fi
-exec "$sealer_cloud" up etcd:v1 --provider local --masters 3 --yes "$@"
+"$sealer_cloud" up etcd:v1 --provider local --masters 3 --yes "$@"
+if ! command -v sealer-cloud >/dev/null 2>&1; then
+  echo "  first   export PATH=\"$PWD/.venv/bin:\$PATH\"   (then the lines above work as they are)"
+fi

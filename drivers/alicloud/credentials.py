@@ -9,7 +9,7 @@ from functools import cache
 
 from drivers.alicloud.api import Endpoints, passes_by, proxy_of
 from drivers.alicloud.wire import Keys
-from provisioner.errors import AccessError
+from provisioner.errors import AccessError, pip_install
 from provisioner.model.secret import Secret
 
 ID, SECRET, TOKEN = "ALIBABA_CLOUD_ACCESS_KEY_ID", "ALIBABA_CLOUD_ACCESS_KEY_SECRET", "ALIBABA_CLOUD_SECURITY_TOKEN"
@@ -96,7 +96,7 @@ def _chain() -> Keys:
     except ImportError as error:
         raise AccessError(
             f"alicloud: no credentials in {ID}, and the package that reads profiles is not installed",
-            hint=f"set {ID} and {SECRET}, or `pip install 'sealer-cloud[alicloud]'`",
+            hint=f"set {ID} and {SECRET}, or `{pip_install('alicloud')}`",
         ) from error
     provider = DefaultCredentialsProvider()
     try:

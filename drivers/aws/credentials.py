@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from drivers.aws.failures import no_credentials, of_foreign
-from provisioner.errors import AccessError, PreconditionError
+from provisioner.errors import AccessError, PreconditionError, pip_install
 from provisioner.model.secret import Secret
 
 SHORT = timedelta(minutes=30)
@@ -99,7 +99,7 @@ def boto3_module() -> Any:
     try:
         import boto3
     except ImportError as error:
-        raise PreconditionError("the AWS SDK is not installed", hint="pip install 'sealer-cloud[aws]'") from error
+        raise PreconditionError("the AWS SDK is not installed", hint=pip_install("aws")) from error
     return boto3
 
 

@@ -187,13 +187,16 @@ class AwsDriver:
     def check(self, spec: object | None = None, *, standing: bool = False) -> tuple[Check, ...]:  # noqa: ARG002
         """Credentials (and that they last), plugin, region; with a spec a foreign account raises AccessError (5)."""
         found = [self._check_plugin()]
+        what = "aws credentials"
         try:
-            credentials, _, account = self._identity()
+            reached = self._reach()
+            what = "aws account"  # there are some, so whatever fails now is no account that nobody uses
+            credentials, _, account = self._identity(reached)
         except SealerError as error:
             if spec is not None:
                 raise
             kind = {"access": isinstance(error, AccessError), "refused": isinstance(error, ProviderError)}
-            return (*found, Check("aws credentials", ok=False, detail=error.message, hint=error.hint, **kind))
+            return (*found, Check(what, ok=False, detail=error.message, hint=error.hint, **kind))
         if isinstance(spec, AwsSpec):
             _same_account(spec.placement, account)
         ending = endings(credentials, self._around.now())
@@ -318,10 +321,10 @@ class AwsDriver:
         waits = Waits(self._waiting.monotonic, self._waiting.sleep)
         return credentials, Api(credentials, self._around.environ, self._attempts or ATTEMPTS, waits)
 
-    def _identity(self) -> tuple[Credentials, Api, str]:
+    def _identity(self, reached: tuple[Credentials, Api] | None = None) -> tuple[Credentials, Api, str]:
         """The one signed call that says whether the credentials are good, and whose they are."""
         if self._known is None:
-            credentials, api = self._reach()
+            credentials, api = reached or self._reach()
             self._known = credentials, api, who(api, self.region())
         return self._known
 

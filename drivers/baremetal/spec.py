@@ -111,6 +111,4 @@ def _absolute(path: str | None, home: str | None) -> str | None:
 
 
 def _refused(key: str, why: str) -> UsageError:
-    return UsageError(
-        f"provider baremetal cannot serve {key}: {why}", hint="leave the key out, or choose another provider"
-    )
+    return UsageError(f"provider baremetal cannot serve {key}: {why}", hint="leave it out, or choose another provider")

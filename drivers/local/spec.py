@@ -56,4 +56,4 @@ def _cidr(network: dict[str, object]) -> str | None:
 
 
 def _refused(key: str, why: str) -> UsageError:
-    return UsageError(f"provider local cannot serve {key}: {why}", hint="leave the key out, or choose another provider")
+    return UsageError(f"provider local cannot serve {key}: {why}", hint="leave it out, or choose another provider")

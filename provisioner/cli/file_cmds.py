@@ -9,7 +9,7 @@ import typer
 from provisioner.cli import options as o
 from provisioner.cli.run import open_session
 
-FileArgs = Annotated[list[str], typer.Argument(metavar="FILE...", help="Clusterfiles, folders, or - for stdin.")]
+FileArgs = Annotated[list[str], typer.Argument(metavar="FILE", help="Clusterfiles, folders, or - for stdin.")]
 Shell = Annotated[
     Literal["bash", "zsh", "fish", "powershell"], typer.Argument(metavar="SHELL", help="bash, zsh, fish or powershell.")
 ]

@@ -83,7 +83,7 @@ ProviderFlag = Annotated[
         metavar="PROVIDER",
         show_envvar=False,
         envvar=f"{PREFIX}PROVIDER",
-        help=f"Where machines are: {', '.join(sorted(BUILT_PROVIDERS))}. With --yes, `up` wants it named.",
+        help=f"Where machines are: {', '.join(sorted(BUILT_PROVIDERS))}.",
         autocompletion=complete_provider,
     ),
 ]

@@ -37,7 +37,7 @@ def _read(word: str) -> list[Source]:
         return [_read_file(path)]
     found = sorted({p for pattern in _PATTERNS for p in path.glob(pattern) if p.is_file()})
     if not found:
-        raise UsageError(f"-f {word}: the folder holds no Clusterfile and no *.yaml", hint=_HINT)
+        raise UsageError(f"{word}: the folder holds no Clusterfile and no *.yaml", hint=_HINT)
     return [_read_file(p) for p in found]
 
 
@@ -46,10 +46,10 @@ def _read_file(path: Path) -> Source:
         with path.open("rb") as file:
             return str(path), _limited(file.read(LIMIT + 1), str(path))
     except OSError as error:
-        raise UsageError(f"-f {path}: {error.strerror or error}", hint=_HINT) from error
+        raise UsageError(f"{path}: {error.strerror or error}", hint=_HINT) from error
 
 
 def _limited(raw: bytes, name: str) -> bytes:
     if len(raw) > LIMIT:
-        raise UsageError(f"-f {name}: larger than {LIMIT >> 20} MiB", hint=_HINT)
+        raise UsageError(f"{name}: larger than {LIMIT >> 20} MiB", hint=_HINT)
     return raw

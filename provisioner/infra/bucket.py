@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
-from provisioner.errors import AccessError, PreconditionError, ProviderError, SealerError
+from provisioner.errors import AccessError, PreconditionError, ProviderError, SealerError, pip_install
 
 _DENIED = frozenset(
     # The S3 API's error list ("Error responses"), as far as it means "who are you" or "you may not".
@@ -144,7 +144,7 @@ def _client(url: BucketUrl, environ: Mapping[str, str]) -> Any:
         import boto3
         from botocore.config import Config
     except ImportError as error:
-        raise PreconditionError("state in a bucket needs boto3", hint="pip install 'sealer-cloud[s3]'") from error
+        raise PreconditionError("state in a bucket needs boto3", hint=pip_install("s3")) from error
     config = Config(
         connect_timeout=_SECONDS,
         read_timeout=_SECONDS,

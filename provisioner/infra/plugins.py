@@ -46,10 +46,17 @@ class PluginInfo:
     folder: Path
 
 
+def _hint(name: str) -> str:
+    ours = f"there is one for {', '.join(RECIPES)}"
+    if name != "aws":
+        return ours
+    return f"{ours}; that of aws is the vendor's: `pulumi plugin install resource aws`, by the pulumi that `sealer-cloud engine status` shows"
+
+
 def plugin_folder(cache_dir: Path, name: str) -> Path:
     """Where a plugin lies once it is installed. Raises UsageError for one that we cannot build."""
     if name not in RECIPES:
-        raise UsageError(f"there is no recipe for the plugin {name!r}", hint=f"there is one for {', '.join(RECIPES)}")
+        raise UsageError(f"there is no recipe for the plugin {name!r}", hint=_hint(name))
     return cache_dir / "plugins" / f"{name}-{RECIPES[name]}"
 
 

@@ -42,7 +42,8 @@ def parse_ttl(text: str, flag: str = "--ttl") -> int:
     """Seconds. Raises UsageError naming the flag."""
     seconds = duration_of(text)
     if seconds is None:
-        raise UsageError(f"{flag} {check_duration(text)}", hint=f"write {flag} 2h")
+        blank = "" if flag.endswith(":") else " "
+        raise UsageError(f"{flag}{blank}{check_duration(text)}", hint=f"write it like {flag}{blank}2h")
     return seconds
 
 

@@ -191,7 +191,8 @@ def _read_either(spec: Either, node: Node, path: Path, report: Report) -> object
 def _read_flag(_spec: Flag, node: Node, path: Path, report: Report) -> bool | None:
     if isinstance(node, Scalar) and node.text in ("true", "false"):
         return node.text == "true"
-    report.problem(node, path, "must be true or false")
+    value = f", not {node.text[:40]!r}" if isinstance(node, Scalar) else f", not {_name_of(node)}"
+    report.problem(node, path, f"must be true or false{value}", f"write {path[-1]}: true, without quotes")
     return None
 
 

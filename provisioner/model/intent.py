@@ -25,7 +25,9 @@ def resolve_name(args: UpArgs, files: Clusterfile) -> ClusterName:
         return parse_cluster_name(named)
     image = args.image or (files.cluster.image if files.cluster else None)
     if not image:
-        raise UsageError("no image and no name are given", hint="write `sealer-cloud up IMAGE`, or -f Clusterfile")
+        raise UsageError(
+            "no image and no name are given", hint="name an image, a cluster that stands (-n NAME), or -f Clusterfile"
+        )
     short = parse_reference(image).short_name
     try:
         return parse_cluster_name(short)
@@ -133,7 +135,9 @@ def changed_parts(one: Accepted, other: Accepted) -> tuple[str, ...]:
 def stored_name(stored: Accepted | None) -> ClusterName:
     """The name of a stored cluster. Raises UsageError where nothing is stored, as then nobody named one."""
     if stored is None:
-        raise UsageError("no image and no name are given", hint="write `sealer-cloud up IMAGE`, or -f Clusterfile")
+        raise UsageError(
+            "no image and no name are given", hint="name an image, a cluster that stands (-n NAME), or -f Clusterfile"
+        )
     return ClusterName(stored.cluster)
 
 

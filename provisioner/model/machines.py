@@ -38,7 +38,7 @@ def wanted_machines(
     if not found:
         raise UsageError(
             "provider baremetal works on machines that exist, and none is named",
-            hint="give --masters 10.1.2.3,10.1.2.4, or an Infra whose hosts have an address",
+            hint="give -f FILE with an Infra whose hosts have an address; `up` and `plan` take --masters 10.1.2.3,10.1.2.4 too",
         )
     if not any(is_master(machine.roles) for machine in found):
         raise UsageError("a cluster needs at least one master", hint="give --masters ADDRESS")

@@ -163,3 +163,16 @@ def test_an_endpoint_of_the_request_alone_leads_there(cloud, words):
     assert set(said.values()) == {cloud.url}
     assert len(said) == len(words)
     assert one.region() == REGION
+
+
+@pytest.mark.parametrize(
+    ("more", "name"),
+    [
+        ({"AWS_ACCESS_KEY_ID": ""}, "aws credentials"),
+        ({"AWS_ENDPOINT_URL": "http://127.0.0.1:1"}, "aws account"),
+    ],
+)
+def test_no_credentials_and_an_account_that_does_not_answer_are_two_things(cloud, tmp_path, more, name):
+    """`doctor` takes the first for a cloud that this person does not use."""
+    checks = cloud.driver(HOME=str(tmp_path), AWS_EC2_METADATA_DISABLED="true", **more).check()
+    assert [c.name for c in checks if not c.ok] == [name]

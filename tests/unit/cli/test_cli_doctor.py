@@ -43,6 +43,11 @@ def test_a_cloud_without_credentials_is_not_in_use(tmp_path: Path) -> None:
     assert (check.ok, check.detail) == (True, "not set up: none")
 
 
+def test_an_account_that_does_not_answer_is_a_fault_though_there_are_credentials(tmp_path: Path) -> None:
+    silent = Check("aws account", ok=False, detail="the AWS API cannot be reached", hint="look at the network")
+    assert [c.ok for c in found(tmp_path, "aws", silent, NO_PLUGIN)] == [False, False]
+
+
 def test_what_a_cloud_in_use_lacks_is_a_fault(tmp_path: Path) -> None:
     assert [c.ok for c in found(tmp_path, "aws", KEY, NO_PLUGIN)] == [True, False]
 

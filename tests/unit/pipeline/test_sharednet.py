@@ -210,5 +210,6 @@ async def test_a_list_says_where_nobody_could_look(stage: Stage, cloud: NetworkC
     assert [where for where, _ in networks.not_looked_at] == ["alicloud"]
     with pytest.raises(AccessError):
         await list_networks(both, Site("alicloud"), ())
-    with pytest.raises(AccessError, match="no cloud account could be looked at: alicloud: no key"):
+    with pytest.raises(AccessError, match="no cloud account could be looked at: alicloud: no key") as told:
         await list_networks(replace(world, drivers={"alicloud": lambda _around: blind}), ANYWHERE, ())
+    assert "--provider" in told.value.hint, "which cloud is meant only the person knows"
