@@ -48,8 +48,8 @@ async def raise_machines(world: World, draft: Draft, max_price: float | None) ->
                 adopt = {}
             outputs = await _up(world, draft, renew)
         except CapacityError as error:
-            made = _made(world, draft)
-            adopt = {host: machine for host, machine in adopt.items() if host not in made}
+            recorded = _recorded(world, draft)
+            adopt = {part: own for part, own in adopt.items() if own not in recorded}
             draft, refused = await _move_on(world, draft, refused, error, max_price)
         else:
             await _end_twins(world, draft)
@@ -86,13 +86,14 @@ async def _orphans(world: World, draft: Draft) -> Mapping[str, str]:
     """Machines that a cut run made and could not record, by host: taken over, so that no host is ever bought twice.
 
     Looked for whenever the engine would make something of a cluster that is older than this run: not only after a
-    repair, as the run that repaired may have been cut in its turn.
+    repair, as the run that repaired may have been cut in its turn. A machine that is replaced may stand twice then.
     """
     stored = draft.wish.stored
-    bought = [c for c in draft.plan.infra.create if is_machine(c.type) or not c.type.startswith("sealer:")]
+    made = (*draft.plan.infra.create, *draft.plan.infra.replace)
+    bought = [c for c in made if is_machine(c.type) or not c.type.startswith("sealer:")]
     if stored is None or not is_standing(draft.wish) or not bought:
         return {}
-    wanted = {c.name for c in draft.plan.infra.create if is_machine(c.type)}
+    wanted = {c.name for c in made if is_machine(c.type)}
     found = await found_by_tag(world, draft.driver, stored, wanted)
     for host, machine in found.items():
         if host in wanted:
@@ -144,6 +145,12 @@ def _made(world: World, draft: Draft) -> frozenset[str]:
     """Hosts that have a machine by now."""
     stored = world.engine.stored(draft.plan.cluster)
     return frozenset(stored.machines if stored and stored.cid == draft.cid else ())
+
+
+def _recorded(world: World, draft: Draft) -> frozenset[str]:
+    """Ids of all that the state knows by now."""
+    stored = world.engine.stored(draft.plan.cluster)
+    return frozenset(stored.resource_ids if stored and stored.cid == draft.cid else ())
 
 
 async def _move_on(

@@ -66,7 +66,9 @@ class QuickCommand(TyperCommand):
 
     def collect_usage_pieces(self, ctx: Any) -> list[str]:
         """The usage line as manuals write it: `NAME`, `[IMAGE]`, `[-- CMD...]`, without the parser's braces."""
-        return [piece.replace("{", "").replace("}", "").replace("]...", "]") for piece in super().collect_usage_pieces(ctx)]
+        return [
+            piece.replace("{", "").replace("}", "").replace("]...", "]") for piece in super().collect_usage_pieces(ctx)
+        ]
 
 
 class QuickGroup(TyperGroup):

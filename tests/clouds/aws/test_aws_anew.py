@@ -18,6 +18,15 @@ def boot_keys(cloud):
     return {host: boot_key(answer["UserData"]["Value"]) for host, answer in told.items()}
 
 
+def living(cloud, host):
+    where = [
+        {"Name": "tag:sealer-cloud:host", "Values": [host]},
+        {"Name": "instance-state-name", "Values": ["pending", "running", "stopped"]},
+    ]
+    found = cloud.client().describe_instances(Filters=where)["Reservations"]
+    return {machine["InstanceId"] for one in found for machine in one["Instances"]}
+
+
 def planned(user, op):
     return {change["name"] for change in user.ok(*LOOK).json["infra"][op]}
 
@@ -46,7 +55,12 @@ def test_it_shows_a_fresh_key_and_nothing_else_is_touched(real_cloud, app_image,
 
     write_infra(user, cloud, more=", dataDisks: [12]")
     assert (planned(user, "replace") & {"n1", "m1"}, "n1-key" in planned(user, "update")) == ({"n1"}, True)
+    assert killed_at(user, cloud.gate, UP, lambda call: call.action == "RunInstances" and "n1" in call.params.values())
+    (new,) = living(cloud, "n1") - {taken["n1"]}
+    start = len(cloud.gate.log)
     user.ok(*UP)
+    assert "RunInstances" not in cloud.gate.mutations(start), "the one that the cut run made is taken over"
+    assert living(cloud, "n1") == {new}
     third = boot_keys(cloud)
     assert third["m1"] == first["m1"]
     assert third["n1"] not in (first["n1"], second["n1"])
