@@ -29,6 +29,7 @@ class Mocks(pulumi.runtime.Mocks):
         self.resources = {}
         self.requests = {}
         self.at_the_end = []
+        self.said = []
 
     def new_resource(self, args):
         self.resources[args.name] = args
@@ -90,7 +91,12 @@ def run(monkeypatch, loop):
                 mocks.requests[request.name] = request
                 return super().RegisterResource(request)
 
+        class Engine(runtime_mocks.MockEngine):
+            def Log(self, request):  # noqa: N802
+                mocks.said.append(request)
+
         monkeypatch.setattr(runtime_mocks, "MockMonitor", Monitor)
+        monkeypatch.setattr(runtime_mocks, "MockEngine", Engine)
         pulumi.runtime.set_mocks(mocks, project="sealer-cloud", stack="etcd", preview=preview)
         monkeypatch.setattr(pulumi, "export", exports.__setitem__)
         program = build_program(LocalDriver(), parse_local(request), request, Marks(CID, RUN))
@@ -186,6 +192,14 @@ def test_no_call_stack_of_this_machine_goes_into_the_state(run):
     mocks, _, _ = run(accepted())
     assert not [name for name, r in mocks.requests.items() if r.stackTrace.frames or r.sourcePosition.uri]
     assert not hasattr(sys, "tracebacklimit"), "tracebacks are whole again"
+
+
+def test_the_sdk_calls_the_engine_for_no_debug_line(run):
+    """It would wait for the answer to each, and the engine drops them."""
+    import provisioner.infra.automation  # noqa: F401 - as in the product: it says so to the SDK
+
+    mocks, _, _ = run(accepted())
+    assert mocks.said == []
 
 
 def test_building_a_program_imports_no_pulumi():
