@@ -263,12 +263,14 @@ async def apply(draft: Draft, ready: Ready, plan: ApplyPlan) -> ApplyReport:
     context = replace(draft.context, facts=ready.facts)
     keeping = asyncio.create_task(stage2.keep(ready.hosts, context, draft.wish.accepted, ready.keys))
     try:
-        return await stage2.apply(plan, ready.hosts, context)
+        report = await stage2.apply(plan, ready.hosts, context)
     except asyncio.CancelledError:
         keeping.cancel()
         raise
     finally:
-        await asyncio.wait((keeping,))
+        await asyncio.gather(keeping, return_exceptions=True)  # the plan's own failure is the one that counts
+    keeping.result()  # a host that keeps nothing is a warning, so what is raised here is a bug of ours
+    return report
 
 
 def _final_inputs(draft: Draft, ready: Ready) -> PlanInputs:

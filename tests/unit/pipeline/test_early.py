@@ -77,3 +77,12 @@ async def test_machines_alone_need_no_archive(stage: Stage) -> None:
     writes = Writes(stage)
     await stage.up(choice=replace(YES, only="machines"))
     assert writes.codecs == []
+
+
+async def test_a_bug_beside_the_plan_is_not_lost(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def keep(*_words: object) -> None:
+        raise KeyError("hmac")
+
+    monkeypatch.setattr("provisioner.stage2.keep", keep)
+    with pytest.raises(KeyError, match="hmac"):
+        await stage.up()
