@@ -24,11 +24,12 @@ class Looked:
     dark: tuple[tuple[str, SealerError], ...] = ()
 
 
-async def look_for(world: World, name: ClusterName, site: Site) -> Looked:
+async def look_for(world: World, name: ClusterName, site: Site, verb: str = "down") -> Looked:
     """The clusters of that name at the site, or with no provider named at all of them; as `find` raises for a named one.
 
     Without a name a provider that cannot be looked at is told: most people have no account with most clouds. A region
     that cannot be looked at is told where the cluster was found elsewhere; else nobody may say that it is not there.
+    `verb` is the command that looks: the hints name it again, as one that looks must not lead to one that removes.
     """
     found: list[FoundCluster] = []
     where: list[str] = []
@@ -50,7 +51,7 @@ async def look_for(world: World, name: ClusterName, site: Site) -> Looked:
     if site.provider and unseen and not found:
         raise _not_seen(name, site.provider, unseen)
     for place, why in dark if not found or site.provider else ():
-        command = f"`sealer-cloud down {name} --provider {place.partition(' ')[0]}`"
+        command = f"`sealer-cloud {verb} {name} {site.words(place.partition(' ')[0])}`"
         world.events(Warned(f"{place} was not looked at: {why.message}", f"if it is there: {command}"))
     return Looked(tuple(found), tuple(where), tuple(dark))
 
@@ -84,7 +85,7 @@ async def status(world: World, name: ClusterName, site: Site = ANYWHERE) -> Stat
 async def _look(world: World, name: ClusterName, site: Site, provider: str) -> LostReport:
     begun = world.clock.monotonic()
     world.events(PhaseStarted(Phase.LOOK))
-    looked = await look_for(world, name, site)
+    looked = await look_for(world, name, site, "status")
     if not looked.found:
         raise UsageError(
             f"there is no cluster {name} here, and nothing in {', '.join(looked.where)} carries its name",

@@ -27,7 +27,7 @@ _REGION: Path = ("spec", "region")
 class Site:
     """A provider by our name for it, its region and where its services are; None and empty: not said.
 
-    `files` are the files that said it, as the user named them.
+    `files` are the files that said it, as the user named them; none where they say nothing of machines.
     """
 
     provider: str | None = None
@@ -76,7 +76,7 @@ def site_of(
         complaint = check_endpoint_of(chosen, word, text) if chosen else "nothing says whose endpoint this is"
         if complaint:
             raise _wrong(sources, ("spec", "endpoints", word), complaint, "" if chosen else "write spec.provider")
-    return Site(chosen, region or said.region, dict(said.endpoints), tuple(files))
+    return Site(chosen, region or said.region, dict(said.endpoints), tuple(files) if infra else ())
 
 
 def _check_region(provider: str | None, flag: str | None, said: str | None, sources: Sequence[Source]) -> None:

@@ -79,6 +79,12 @@ def test_a_flag_that_does_not_fit_is_refused(provider: str, region: str | None, 
         site_of(provider, region, None)
 
 
+def test_a_file_that_says_nothing_of_machines_leads_nowhere() -> None:
+    """It may come by a variable that is meant for `up`; named by `-f`, the next command would refuse it."""
+    cluster = "apiVersion: sealer.io/v2\nkind: Cluster\nmetadata: {name: a}\nspec: {image: 'a:1'}\n"
+    assert read("aws", None, cluster).words("aws") == "--provider aws"
+
+
 def test_the_next_command_is_led_to_the_same_place() -> None:
     assert Site("aws").words("aws") == "--provider aws"
     assert Site(None, None, {}, ("In fra.yaml", "b")).words("aws") == "--provider aws -f 'In fra.yaml' -f b"

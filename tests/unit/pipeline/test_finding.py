@@ -106,7 +106,9 @@ async def test_a_region_that_is_dark_is_told_and_proves_nothing(stage: Stage) ->
     report = await finding.status(places.world(), APP, AWS)
     assert isinstance(report, LostReport)
     assert report.not_looked_at == (("aws r2", "may not look"),)
-    assert [e.text for e in stage.seen if isinstance(e, Warned)] == ["aws r2 was not looked at: may not look"]
+    (warning,) = [e for e in stage.seen if isinstance(e, Warned)]
+    assert warning.text == "aws r2 was not looked at: may not look"
+    assert warning.hint == "if it is there: `sealer-cloud status app --provider aws -f Infra.yaml`"
     with pytest.raises(AccessError, match="could not be looked at in r2"):
         await finding.status(places.world(), APP, Site("aws"))
 
