@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 from provisioner.errors import CapacityError
-from provisioner.model.accepted import Accepted
+from provisioner.model.accepted import Accepted, AcceptedPool
 from provisioner.model.driver import Choice, Driver, Marks, Offer
 from provisioner.model.engine import Previewed
 from provisioner.model.failover import over_price
@@ -47,7 +47,26 @@ async def place(
     choice = await asyncio.to_thread(driver.choose, asked, cid, standing=standing)
     placed = with_placement(asked, choice)
     offers = await asyncio.to_thread(_whole_price, driver, placed, choice.offers, standing)
-    return placed, replace(choice, offers=in_order(offers, accepted))
+    stay = stay_notes(before, placed, standing) if before and placed.placement else ()
+    return placed, replace(choice, offers=in_order(offers, accepted), notes=(*choice.notes, *stay))
+
+
+def stay_notes(before: Accepted, accepted: Accepted, standing: frozenset[str]) -> tuple[str, ...]:
+    """What a person should know who wants other machines than those that stand: a choice is made once for each."""
+    old = {pool.name: _kind_of(pool) for pool in before.pools}
+    notes = []
+    for pool in accepted.pools:
+        hosts = [h.name for h in accepted.hosts if h.pool == pool.name and h.name in standing]
+        if hosts and old.get(pool.name, _kind_of(pool)) != _kind_of(pool):
+            notes.append(
+                f"{', '.join(hosts)} of pool {pool.name} stay as they were bought: cpu, memory, instanceType and spot "
+                "hold for machines that are bought from now on"
+            )
+    return tuple(notes)
+
+
+def _kind_of(pool: AcceptedPool) -> tuple[object, ...]:
+    return pool.cpu, pool.memory, pool.instance_types, pool.spot
 
 
 def with_starts(seen: Previewed, provider: str) -> InfraPlan:

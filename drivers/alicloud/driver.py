@@ -117,7 +117,7 @@ class AlicloudDriver:
         asked = settle_origin(accepted, said, self._operator.network, standing=bool(standing))
         ask = Ask(asked, region, refused, standing, self._around.now(), lambda: self.account(region))
         choice = place(self._api, ask)
-        words = credentials.warnings(self._around.environ)
+        words = [*credentials.warnings(self._around.environ), *self._ending()]
         return Choice(with_origin(choice.placement, asked), choice.offers, (*choice.notes, *words))
 
     def let_in(self, accepted: Accepted, cid: ClusterId, visit: Visit) -> str:
@@ -211,11 +211,21 @@ class AlicloudDriver:
             Check("account", ok=False, detail=detail, hint="use the credentials of the cluster's account", access=True),
         )
 
-    def _check_life(self) -> tuple[Check, ...]:
+    def _left(self) -> int | None:
+        """Minutes until a token ends that ends soon."""
         ends = _guarded(lambda: self._keys().expires_at)
         if ends is None or ends - self._around.now() >= SHORT_LIFE:
+            return None
+        return max(int((ends - self._around.now()).total_seconds() // 60), 0)
+
+    def _ending(self) -> tuple[str, ...]:
+        left = self._left()
+        return () if left is None else (f"the alicloud token may end before the run does: it ends in {left} min",)
+
+    def _check_life(self) -> tuple[Check, ...]:
+        left = self._left()
+        if left is None:
             return ()
-        left = max(int((ends - self._around.now()).total_seconds() // 60), 0)
         return (
             Check(
                 "session",

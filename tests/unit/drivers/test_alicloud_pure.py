@@ -32,7 +32,7 @@ from provisioner.errors import (
     UsageError,
 )
 from provisioner.model.accepted import AcceptedSpot
-from provisioner.model.driver import Refused
+from provisioner.model.driver import Choice, Refused
 from provisioner.model.ids import ClusterId
 from provisioner.model.secret import Secret
 
@@ -269,6 +269,11 @@ def test_a_session_that_ends_soon_is_said(tmp_path: Path, monkeypatch: pytest.Mo
     session = next(c for c in driver.check() if c.name == "session")
     assert session.ok
     assert "10 min" in session.detail
+    monkeypatch.setattr("drivers.alicloud.driver.place", lambda _api, _ask: Choice({}))
+    notes = driver.choose(accepted(), None, standing=frozenset()).notes
+    assert [note for note in notes if "token" in note] == [
+        "the alicloud token may end before the run does: it ends in 10 min"
+    ]
 
 
 def test_two_machines_for_one_host_are_never_guessed() -> None:
