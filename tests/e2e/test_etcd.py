@@ -6,12 +6,15 @@ import pytest
 
 from tests.e2e.product import Product
 from tests.e2e.snapshot import backend_files, host_files, host_pids, stop_host
+from tests.hosts.outside import listeners
 
 pytestmark = [pytest.mark.hosts, pytest.mark.engine]
 
 
 def test_up_gives_three_healthy_members_that_share_data(product: Product) -> None:
+    before = listeners()
     answer = product.up("-o", "json")
+    assert listeners() <= before, "hosts listen in networks of their own, and nothing of ours outlives its run"
     assert len(answer.json["hosts"]) == 3
     status = product.status()
     assert [h["state"] for h in status["hosts"]] == ["healthy"] * 3

@@ -56,6 +56,12 @@ def look(cid: str) -> Look:
     return {kind: sorted(_kept(lines, strangers)) for kind, lines in seen.items()}
 
 
+def listeners() -> set[str]:
+    """Local addresses of this machine's own network on which somebody listens, as the kernel writes them."""
+    rows = [line.split() for table in ("tcp", "tcp6") for line in Path("/proc/net", table).read_text().splitlines()[1:]]
+    return {row[1] for row in rows if row[3] == "0A"}  # TCP_LISTEN, include/net/tcp_states.h
+
+
 def _kept(lines: Iterable[str], strangers: set[str]) -> list[str]:
     shared = SHARED if strangers else ()
     return [line for line in lines if not _shorts(line) & strangers and line not in shared and "made-netns" not in line]
