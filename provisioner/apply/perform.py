@@ -232,11 +232,13 @@ class Performer:
 
     async def repeatable(self, host: HostName, command: Command) -> CommandResult:
         """Run what may safely be run again until its end is known. Raises HostError when the link dies each time."""
+        used: Connection | None = None
         for attempt in range(TRIES):
             if attempt:
-                await self._rejoin(host)
+                await self._rejoin(host, used)
             try:
-                result = await command(self.hosts.get(host))
+                used = self.hosts.get(host)
+                result = await command(used)
             except HostKeyError:
                 raise
             except HostError as error:
@@ -260,14 +262,14 @@ class Performer:
             raise HostError(f"{verb} on {host}: {why}", host=host, evidence=said)
         return result
 
-    async def _rejoin(self, host: HostName) -> None:
-        """A fresh connection, tried for a while. Raises HostError."""
+    async def _rejoin(self, host: HostName, dead: Connection | None = None) -> None:
+        """A fresh connection (or the one that another work opened since `dead` died), tried for a while. Raises HostError."""
         clock = self.context.clock
         give_up = clock.monotonic() + self.context.patience.link
         pause = 0.2
         while True:
             try:
-                await self.hosts.reconnect(host)
+                await self.hosts.reconnect(host, dead)
             except HostKeyError:
                 raise
             except HostError:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import defaultdict
 from collections.abc import Mapping
 from types import TracebackType
 from typing import Self
@@ -28,6 +29,7 @@ class HostSet:
         self._clock = clock
         self._open: dict[HostName, Connection] = {}
         self._failures: dict[HostName, HostError] = {}
+        self._joining: defaultdict[HostName, asyncio.Lock] = defaultdict(asyncio.Lock)
 
     @property
     def connections(self) -> Mapping[HostName, Connection]:
@@ -45,16 +47,23 @@ class HostSet:
             return self._open[name]
         raise self._failures.get(name) or HostError(f"{name} is no host of this cluster", host=name)
 
-    async def reconnect(self, name: HostName) -> Connection:
-        """A fresh connection in place of a dead one. Raises HostError."""
+    async def reconnect(self, name: HostName, dead: Connection | None = None) -> Connection:
+        """A fresh connection in place of a dead one. Raises HostError.
+
+        Two works on a host may see its link die: the second takes what the first has opened, if it says which one died.
+        """
         host = self.inventory.host(name)
         if host is None:
             raise HostError(f"{name} is no host of this cluster", host=name)
-        old = self._open.pop(name, None)
-        if old is not None:
-            await old.close()
-        await self._open_one(host, patience=0)
-        return self.get(name)
+        async with self._joining[name]:
+            old = self._open.get(name)
+            if old is not None and dead is not None and old is not dead:
+                return old
+            self._open.pop(name, None)
+            if old is not None:
+                await old.close()
+            await self._open_one(host, patience=0)
+            return self.get(name)
 
     async def open_all(self, limit: int, patience: float) -> None:
         """Open every host, `limit` at a time, for `patience` seconds each; failures are kept, not raised."""

@@ -82,6 +82,16 @@ async def test_no_more_than_the_limit_at_once(tmp_path: Path) -> None:
     assert most == 5
 
 
+async def test_two_works_that_see_a_link_die_share_the_next_one(tmp_path: Path) -> None:
+    fakes = FakeHosts(tmp_path, ("m1",))
+    async with await fakes.open() as hosts:
+        dead = hosts.get(HostName("m1"))
+        fakes["m1"].cut()
+        one, other = await asyncio.gather(*(hosts.reconnect(HostName("m1"), dead) for _ in range(2)))
+        assert one is other is hosts.get(HostName("m1"))
+        assert (await one.run(("true",), timeout=5)).ok
+
+
 async def test_reconnect_takes_the_place_of_a_dead_link(tmp_path: Path) -> None:
     fakes = FakeHosts(tmp_path, ("m1",))
     async with await fakes.open() as hosts:
