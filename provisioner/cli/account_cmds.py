@@ -18,7 +18,7 @@ def gc(
     *,
     provider: o.ProviderFlag = None,
     region: o.GcRegions = None,
-    file: sites.Files = None,
+    infra_file: sites.Files = None,
     cluster: o.GcCluster = None,
     run: o.GcRun = None,
     delete: o.Delete = False,
@@ -34,7 +34,7 @@ def gc(
     from provisioner.gc import GcChoice, name_run
 
     session = open_session(given["output"], **flags.talk_of(given))
-    site = sites.read_site(session, provider, None, file)
+    site = sites.read_site(provider, None, infra_file)
     regions = o.listed(region, "REGION", session.settings.environ) or site.regions
     yes = given["yes"] or given["auto_approve"]
     named = name_run(run, session.settings.environ, cluster)

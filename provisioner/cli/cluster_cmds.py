@@ -51,7 +51,7 @@ def down(
     name: o.MaybeClusterArg = None,
     *,
     provider: o.ProviderFlag = None,
-    file: sites.Files = None,
+    infra_file: sites.Files = None,
     run: o.DownRun = None,
     delete_data: o.DeleteData = False,
     **given: Any,
@@ -65,5 +65,5 @@ def down(
     from provisioner.cli.cluster import DownWords, run_down
 
     session = open_session(given["output"], **flags.talk_of(given))
-    words = DownWords(name, sites.read_site(session, provider, None, file), run, delete_data=delete_data)
+    words = DownWords(name, sites.read_site(provider, None, infra_file), run, delete_data=delete_data)
     return run_down(session, words, yes=given["yes"] or given["auto_approve"])

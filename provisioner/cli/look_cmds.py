@@ -39,7 +39,7 @@ def status(
     *,
     provider: Provider = None,
     region: Region = None,
-    file: sites.Files = None,
+    infra_file: sites.Files = None,
     output: o.Output = "table",
     quiet: o.Quiet = False,
     verbose: o.Verbose = 0,
@@ -55,7 +55,7 @@ def status(
     session = open_session(output, quiet=quiet, verbose=verbose, color=color)
     if name is None:
         return run_list(session)
-    return run_status(session, name, sites.read_site(session, provider, region, file))
+    return run_status(session, name, sites.read_site(provider, region, infra_file))
 
 
 def list_clusters(

@@ -34,7 +34,7 @@ def network_create(
     *,
     provider: o.ProviderFlag = None,
     region: o.Region = None,
-    file: sites.Files = None,
+    infra_file: sites.Files = None,
     zone: Zones = None,
     cidr: Cidr = None,
     **given: Any,
@@ -48,20 +48,20 @@ def network_create(
     from provisioner.model.networks import NetworkWish
 
     session = open_session(given["output"], **flags.talk_of(given))
-    site = sites.read_site(session, provider, region, file)
+    site = sites.read_site(provider, region, infra_file)
     wish = NetworkWish(name, site.region or "", o.listed(zone, "ZONE", session.settings.environ), cidr)
     return run_create(session, site, wish, yes=given["yes"] or given["auto_approve"])
 
 
 @flags.taking(flags.Answer)
 def network_list(
-    *, provider: o.ProviderFlag = None, region: o.GcRegions = None, file: sites.Files = None, **given: Any
+    *, provider: o.ProviderFlag = None, region: o.GcRegions = None, infra_file: sites.Files = None, **given: Any
 ) -> int:
     """List the shared networks of your cloud accounts, with the clusters in them."""
     from provisioner.cli.network import run_networks
 
     session = open_session(given["output"], **flags.talk_of(given))
-    site = sites.read_site(session, provider, None, file)
+    site = sites.read_site(provider, None, infra_file)
     return run_networks(session, site, o.listed(region, "REGION", session.settings.environ) or site.regions)
 
 
@@ -71,7 +71,7 @@ def network_delete(
     *,
     provider: o.ProviderFlag = None,
     region: o.Region = None,
-    file: sites.Files = None,
+    infra_file: sites.Files = None,
     **given: Any,
 ) -> int:
     """Delete a shared network that nothing stands in any more.
@@ -81,5 +81,5 @@ def network_delete(
     from provisioner.cli.network import run_delete
 
     session = open_session(given["output"], **flags.talk_of(given))
-    site = sites.read_site(session, provider, region, file)
+    site = sites.read_site(provider, region, infra_file)
     return run_delete(session, site, name, yes=given["yes"] or given["auto_approve"])

@@ -25,10 +25,14 @@ Files = Annotated[
 ]
 
 
-def read_site(session: Session, provider: str | None, region: str | None, file: Sequence[str] | None) -> Site:
-    """The place that flags and files name. Raises UsageError, InvalidFileError (3): also for a file without an Infra."""
-    site, documents = read_both(session, provider, region, file)
-    if file and documents.infra is None:  # a variable may be meant for `up`
+def read_site(provider: str | None, region: str | None, file: Sequence[str] | None) -> Site:
+    """The place that flags and files name. Raises UsageError, InvalidFileError (3): also for a file without an Infra.
+
+    No variable names such a file: SEALER_CLOUD_FILE is set for `up`, often for a whole CI job, and there it would have
+    `gc` and `down` look at one place alone and call that all.
+    """
+    site, documents = _read(provider, region, tuple(file or ()))
+    if file and documents.infra is None:
         from provisioner.errors import UsageError
 
         what = f"-f {' '.join(file)}: no Infra document in it says where a cloud is"
@@ -39,12 +43,15 @@ def read_site(session: Session, provider: str | None, region: str | None, file: 
 def read_both(
     session: Session, provider: str | None, region: str | None, file: Sequence[str] | None
 ) -> tuple[Site, Clusterfile]:
-    """The place that flags and files name, and all that the files say. Raises UsageError, InvalidFileError (3)."""
+    """The place that flags and files (of the variable, too) name, and all that the files say. Raises as `read_site`."""
+    return _read(provider, region, listed(file, "FILE", session.settings.environ))
+
+
+def _read(provider: str | None, region: str | None, names: tuple[str, ...]) -> tuple[Site, Clusterfile]:
     from provisioner.cli.sources import read_sources
     from provisioner.model.clusterfile import parse_clusterfile
     from provisioner.model.site import site_of
 
-    names = listed(file, "FILE", session.settings.environ)
     sources = read_sources(names)
     documents = parse_clusterfile(sources)
     return site_of(provider, region, documents.infra, sources, files=names), documents

@@ -102,19 +102,26 @@ def test_a_file_of_another_provider_is_refused_with_its_line(
     assert asked == []
 
 
-def test_a_file_without_an_infra_says_nothing_and_is_refused_where_it_is_named(
-    asked: list[tuple[Any, ...]],
-    tmp_path: Path,
-    capsys: pytest.CaptureFixture[str],
-    monkeypatch: pytest.MonkeyPatch,
+@pytest.mark.parametrize("text", [None, HEAD + "  provider: aws\n  region: eu-central-1\n"])
+def test_the_file_that_is_set_for_up_leads_no_look(
+    asked: list[tuple[Any, ...]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str | None
+) -> None:
+    """A CI sets it for the whole job: its clean-up must look everywhere, also where the file is gone."""
+    file = tmp_path / "Infra.yaml"
+    if text:
+        file.write_text(text)
+    monkeypatch.setenv("SEALER_CLOUD_FILE", str(file))
+    assert main(["status", "etcd"]) == ReachedError.exit_code
+    assert where(asked[0]) == ("", (), {})
+
+
+def test_a_file_without_an_infra_says_nothing_and_is_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     file = tmp_path / "Clusterfile"
     file.write_text("apiVersion: sealer.io/v2\nkind: Cluster\nmetadata: {name: a}\nspec: {image: 'a:1'}\n")
     assert main(["status", "etcd", "-f", str(file)]) == 3
     assert "no Infra document" in capsys.readouterr().err
-    monkeypatch.setenv("SEALER_CLOUD_FILE", str(file))  # meant for `up`: in nobody's way
-    assert main(["status", "etcd"]) == ReachedError.exit_code
-    assert where(asked[0]) == ("", (), {})
 
 
 @pytest.mark.parametrize(
