@@ -45,12 +45,17 @@ SSHD_USER = "sshd:x:{uid}:65534::/run/sshd:/usr/sbin/nologin"
 SIGNALS = {"reboot": "USR1", "poweroff": "USR2", "halt": "USR2", "shutdown": "USR2"}
 SHUTDOWN = """\
 #!/bin/sh
-# Tells the first process of this host; `shutdown -r` starts it again.
-signal={signal}
+# Tells the first process of this host; `shutdown -r` starts it again. With -f it never comes back, as the real one:
+# who waits for an answer always sees the link die, and not now and then a success.
+signal={signal} forced=
 for word in "$@"; do
-  case $word in -r | --reboot) signal=USR1 ;; esac
+  case $word in
+  -r | --reboot) signal=USR1 ;;
+  -f | --force) forced=yes ;;
+  esac
 done
-exec kill -s "$signal" 1
+kill -s "$signal" 1
+if [ -n "$forced" ]; then exec sleep 60; fi
 """
 
 

@@ -136,6 +136,15 @@ async def test_reboot_and_poweroff_inside(cluster: Cluster) -> None:
     assert machines.start_host(cluster.cid, M1) == host
 
 
+@pytest.mark.parametrize("words", ["poweroff -f", "reboot --force"])
+async def test_who_forces_it_never_gets_an_answer(cluster: Cluster, words: str) -> None:
+    """An answer that came now and then before the end would be a success of a command that ended its host."""
+    (host,) = cluster.up()
+    pid = first_process(cluster)
+    assert await cluster.run(host, f"{words}; echo $?") == ""
+    eventually(lambda: not Path(f"/proc/{pid}").exists())
+
+
 @pytest.mark.parametrize(("command", "back"), [(0x1234567, True), (0x4321FEDC, False)], ids=["restart", "power off"])
 async def test_reboot_system_call(cluster: Cluster, command: int, back: bool) -> None:
     (host,) = cluster.up()
