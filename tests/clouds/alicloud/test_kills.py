@@ -32,10 +32,12 @@ def user(tmp_path: Path, alicloud_hosts: Simulator) -> Iterator[Product]:
     assert living(one) == []
 
 
-def kill_at(user: Product, simulator: Simulator, action: str, words: tuple[str, ...], *, engine: bool) -> bool:
+def kill_at(
+    user: Product, simulator: Simulator, action: str, words: tuple[str, ...], sights: list[str], *, engine: bool
+) -> bool:
     """Run a command until it has made a call, then end it by SIGKILL, with `engine` also what it started.
 
-    False if it ended before.
+    False if it ended before. `sights` is given what lived then.
     """
     start, deadline = len(simulator.account.log), time.monotonic() + PATIENCE
     process = user.start(*words)
@@ -46,9 +48,7 @@ def kill_at(user: Product, simulator: Simulator, action: str, words: tuple[str, 
             return False
         assert time.monotonic() < deadline, f"{action} was never called"
         time.sleep(0.02)
-    if words[0] == "up":  # a removal may be past the engine by now
-        there = living(user, patience=0.0)
-        assert any("pulumi-resource-alicloud" in line for line in there), "a look for the forgotten sees what there is"
+    sights += living(user, patience=0.0)
     process.send_signal(signal.SIGKILL)
     for folder in user.state.glob("clusters/*/run") if engine else ():
         for found in records(folder):
@@ -62,9 +62,11 @@ def test_killed_after_each_call_in_turn(user: Product, alicloud_hosts: Simulator
     account = alicloud_hosts.account
     one_by_one = account.faults.add(throttled("RunInstances", times=-1))
     one_by_one.after = 1
+    sights: list[str] = []
     for number, action in enumerate(UP):
-        assert kill_at(user, alicloud_hosts, action, up_words("web", 2), engine=bool(number % 2)), action
+        assert kill_at(user, alicloud_hosts, action, up_words("web", 2), sights, engine=bool(number % 2)), action
         account.faults.rules = [] if action == "RunInstances" else [one_by_one]
+    assert any("pulumi-resource-alicloud" in line for line in sights), "a look for the forgotten sees what there is"
     user.ok(*up_words("web", 2), timeout=PATIENCE)
     bought = [c for c in account.log if c.action == "RunInstances" and not c.code]
     assert len({c.params["ClientToken"] for c in bought}) == 2, "two machines were bought, however often it was asked"
@@ -76,7 +78,7 @@ def test_killed_after_each_call_in_turn(user: Product, alicloud_hosts: Simulator
     assert account.mutations(start) == []
 
     for number, action in enumerate(DOWN):
-        kill_at(user, alicloud_hosts, action, down_words("web"), engine=bool(number % 2))
+        kill_at(user, alicloud_hosts, action, down_words("web"), sights, engine=bool(number % 2))
     user.ok(*down_words("web"), timeout=PATIENCE)
     assert account.store.counts() == {}
     assert user.ok("list", "-o", "json").json["clusters"] == []

@@ -33,11 +33,12 @@ class Chain:
 
 def test_killed_at_every_resource_nothing_is_bought_twice_or_left(real_cloud, app_image, tmp_path):
     user, gate = make_user(real_cloud, tmp_path / "user", app_image, "kill"), real_cloud.gate
-    chain = Chain()
+    chain, sights = Chain(), []
     for nodes in (0, 1):
         write_infra(user, real_cloud, nodes=nodes)
-        while killed_at(user, gate, up_words("kill"), chain.next, whole=len(chain.seen) != 1):
+        while killed_at(user, gate, up_words("kill"), chain.next, whole=len(chain.seen) != 1, sights=sights):
             pass
+    assert any("aws.plugin" in line for line in sights), f"a look for the forgotten sees what there is: {sights}"
     assert [s for s in chain.seen if s.startswith("Run")] == ["RunInstances m1", "RunInstances n1"], chain.seen
     assert len(chain.seen) >= 5, "what is made side by side may be recorded before its own turn"
 
