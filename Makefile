@@ -28,7 +28,7 @@ fast: setup  ## The quick tests: no root, no engine, under 2 minutes
 
 test: setup lint  ## All tests: real engine, real sshd, real etcd
 	$(PYTEST) -q -n 2 --ignore=tests/clouds -m "not hosts and not engine"
-	$(PYTEST) -q --ignore=tests/clouds -m "hosts or engine"
+	$(PYTEST) -q -n 2 --dist loadfile --ignore=tests/clouds -m "hosts or engine"
 
 setup-clouds: setup  ## The clouds' SDKs, and the plugin for Alibaba Cloud (9 minutes, 7 GB of memory)
 	@tools/setup-clouds.sh
