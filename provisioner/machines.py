@@ -143,14 +143,20 @@ async def _as_bought(world: World, draft: Draft, adopted: frozenset[str]) -> Dra
 
 def _made(world: World, draft: Draft) -> frozenset[str]:
     """Hosts that have a machine by now."""
-    stored = world.engine.stored(draft.plan.cluster)
-    return frozenset(stored.machines if stored and stored.cid == draft.cid else ())
+    stored = _stored(world, draft)
+    return frozenset(stored.machines if stored else ())
 
 
 def _recorded(world: World, draft: Draft) -> frozenset[str]:
     """Ids of all that the state knows by now."""
+    stored = _stored(world, draft)
+    return frozenset(stored.resource_ids if stored else ())
+
+
+def _stored(world: World, draft: Draft) -> StackState | None:
+    """The state of the draft's cluster as it is by now; a namesake's is none."""
     stored = world.engine.stored(draft.plan.cluster)
-    return frozenset(stored.resource_ids if stored and stored.cid == draft.cid else ())
+    return stored if stored and stored.cid == draft.cid else None
 
 
 async def _move_on(

@@ -24,6 +24,7 @@ from drivers.alicloud.things import (
     everywhere,
     in_order,
 )
+from drivers.orphans import by_host
 from provisioner.errors import AccessError, ProviderError, SealerError, worst_of
 from provisioner.model import tags
 from provisioner.model.driver import Dark, FoundCluster, FoundResource, Survey
@@ -115,18 +116,10 @@ def orphans(account: Account, cid: ClusterId, known: frozenset[str]) -> dict[str
     if not found:
         account.api.waits.sleep(LAG_SECONDS)
         found = everywhere(account, look)
-    by_host: dict[str, str] = {}
-    for thing in found:
-        host = thing.tags[tags.HOST]
-        if host in by_host:
-            raise ProviderError(
-                f"host {host} of {cid} stands twice: {by_host[host]} and {thing.id}",
-                hint="delete the one that is not wanted, then run the same command",
-            )
-        by_host[host] = thing.id
+    machines = by_host(((thing.tags[tags.HOST], thing.id) for thing in found), cid)
     if any(not one.startswith("i-") for one in known):  # else we were told of machines alone
         end_strays(account, cid, known)
-    return by_host
+    return machines
 
 
 def end_strays(account: Account, cid: ClusterId, known: frozenset[str]) -> tuple[str, ...]:
@@ -145,7 +138,7 @@ def end_strays(account: Account, cid: ClusterId, known: frozenset[str]) -> tuple
     gone: list[str] = []
     for thing in everywhere(account, look):
         if thing.id not in known:
-            with contextlib.suppress(ProviderError):
+            with contextlib.suppress(ProviderError, AccessError):  # one that is refused must not hide those that went
                 delete(account, by_kind[thing.kind], thing, patience=0.0)
                 gone.append(str(thing))
     return tuple(gone)

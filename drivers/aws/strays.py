@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from drivers.aws import look
 from drivers.aws.api import Api
 from drivers.aws.sweep import Waiting, remove
-from provisioner.errors import ProviderError
+from drivers.orphans import by_host
 from provisioner.model import tags as words
 from provisioner.model.ids import ClusterId
 
@@ -17,16 +17,8 @@ KINDS = look.NETWORK | {"security-group"}
 
 def bought(found: Iterable[look.Found], cid: ClusterId) -> dict[str, str]:
     """The machines among these: host → id. Raises ProviderError where one host has two."""
-    machines: dict[str, str] = {}
-    for thing in (t for t in found if t.kind == look.MACHINE and t.tags.get(words.HOST)):
-        host = thing.tags[words.HOST]
-        if host in machines:
-            raise ProviderError(
-                f"host {host} of {cid} stands twice: {machines[host]} and {thing.id}",
-                hint="delete the one that is not wanted, then run the same command",
-            )
-        machines[host] = thing.id
-    return machines
+    pairs = ((t.tags.get(words.HOST), t.id) for t in found if t.kind == look.MACHINE)
+    return by_host(((host, own) for host, own in pairs if host), cid)
 
 
 def end_strays(api: Api, things: Iterable[look.Found], waiting: Waiting) -> tuple[str, ...]:

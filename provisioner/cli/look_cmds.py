@@ -4,34 +4,14 @@ from __future__ import annotations
 
 from typing import Annotated
 
-import typer
-
 from provisioner.cli import options as o
 from provisioner.cli import sites
 from provisioner.cli.run import open_session
-from provisioner.settings import PREFIX
 
 Region = Annotated[
-    str | None,
-    typer.Option(
-        "--region",
-        metavar="REGION",
-        show_envvar=False,
-        envvar=f"{PREFIX}REGION",
-        help="Look only there, where the state is not here. Default: every region you can see.",
-    ),
+    str | None, o.region_option("Look only there, where the state is not here. Default: every region you can see.")
 ]
-Provider = Annotated[
-    str | None,
-    typer.Option(
-        "--provider",
-        metavar="PROVIDER",
-        show_envvar=False,
-        envvar=f"{PREFIX}PROVIDER",
-        help="Where to look for NAME by tag, where its state is not here.",
-        autocompletion=o.complete_provider,
-    ),
-]
+Provider = Annotated[str | None, o.provider_option("Where to look for NAME by tag, where its state is not here.")]
 
 
 def status(

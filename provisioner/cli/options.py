@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -76,27 +76,27 @@ Name = Annotated[
         autocompletion=complete_cluster,
     ),
 ]
-ProviderFlag = Annotated[
-    str | None,
-    typer.Option(
+
+
+def provider_option(text: str) -> Any:
+    """`--provider` with a help of its own."""
+    return typer.Option(
         "--provider",
         metavar="PROVIDER",
         show_envvar=False,
         envvar=f"{PREFIX}PROVIDER",
-        help=f"Where machines are: {', '.join(sorted(BUILT_PROVIDERS))}.",
+        help=text,
         autocompletion=complete_provider,
-    ),
-]
-Region = Annotated[
-    str | None,
-    typer.Option(
-        "--region",
-        metavar="REGION",
-        show_envvar=False,
-        envvar=f"{PREFIX}REGION",
-        help="The cloud's region; by default that of your own settings for it.",
-    ),
-]
+    )
+
+
+def region_option(text: str) -> Any:
+    """`--region` with a help of its own."""
+    return typer.Option("--region", metavar="REGION", show_envvar=False, envvar=f"{PREFIX}REGION", help=text)
+
+
+ProviderFlag = Annotated[str | None, provider_option(f"Where machines are: {', '.join(sorted(BUILT_PROVIDERS))}.")]
+Region = Annotated[str | None, region_option("The cloud's region; by default that of your own settings for it.")]
 Zones = Annotated[
     list[str] | None,
     typer.Option("--zone", metavar="ZONE", help="A zone, in order of preference; may repeat. Default: by stock."),

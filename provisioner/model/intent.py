@@ -25,9 +25,7 @@ def resolve_name(args: UpArgs, files: Clusterfile) -> ClusterName:
         return parse_cluster_name(named)
     image = args.image or (files.cluster.image if files.cluster else None)
     if not image:
-        raise UsageError(
-            "no image and no name are given", hint="name an image, a cluster that stands (-n NAME), or -f Clusterfile"
-        )
+        raise _nothing_named()
     short = parse_reference(image).short_name
     try:
         return parse_cluster_name(short)
@@ -132,12 +130,16 @@ def changed_parts(one: Accepted, other: Accepted) -> tuple[str, ...]:
     return tuple(parts)
 
 
+def _nothing_named() -> UsageError:
+    return UsageError(
+        "no image and no name are given", hint="name an image, a cluster that stands (-n NAME), or -f Clusterfile"
+    )
+
+
 def stored_name(stored: Accepted | None) -> ClusterName:
     """The name of a stored cluster. Raises UsageError where nothing is stored, as then nobody named one."""
     if stored is None:
-        raise UsageError(
-            "no image and no name are given", hint="name an image, a cluster that stands (-n NAME), or -f Clusterfile"
-        )
+        raise _nothing_named()
     return ClusterName(stored.cluster)
 
 

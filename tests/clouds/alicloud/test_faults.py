@@ -123,6 +123,12 @@ def test_lost_answers_a_stranger_at_an_old_address_and_a_lost_state(user: Teller
     assert touched(alicloud_hosts, stranger) == []
     assert bought(alicloud_hosts) == 3
 
+    removed_though_its_state_is_lost(user, alicloud_hosts, stranger, new.id)
+
+
+def removed_though_its_state_is_lost(user: Teller, simulator: Simulator, stranger: str, refused: str) -> None:
+    """By tag; first with a stranger in its network, then with a machine whose delete is refused."""
+    account = simulator.account
     shutil.rmtree(user.state)
     start = len(account.log)
     twin = user.run(*WORDS)
@@ -132,11 +138,11 @@ def test_lost_answers_a_stranger_at_an_old_address_and_a_lost_state(user: Teller
     assert there.rc == 3, there
     assert stranger in there.out + there.err
     assert account.mutations(start) == []
-    good(alicloud_hosts, "ecs", "DeleteInstance", InstanceId=stranger, Force="true")
-    account.faults.add(Fault("DeleteInstance", **vars_of(delete_refused()), where={"InstanceId": new.id}))
+    good(simulator, "ecs", "DeleteInstance", InstanceId=stranger, Force="true")
+    account.faults.add(Fault("DeleteInstance", **vars_of(delete_refused()), where={"InstanceId": refused}))
     left = user.run(*down_words("web"))
     assert left.rc == 6, left
-    assert new.id in left.out + left.err
+    assert refused in left.out + left.err
     account.faults.clear()
     user.ok(*down_words("web"))
     assert account.store.counts() == {}
