@@ -132,7 +132,7 @@ class Api:
         message = clean(str(answer.get("Message") or ""))
         if status:
             return to_error(action, code, message)
-        hint = "check the network, the proxy settings and ALIBABA_CLOUD_ENDPOINT_ECS/_VPC"
+        hint = "check the network, the proxy settings, the region's name and ALIBABA_CLOUD_ENDPOINT_ECS/_VPC"
         return ProviderError(f"alicloud at {host} does not answer: {message}", hint=hint)
 
     def pages(self, product: str, action: str, region: str, path: tuple[str, str], params: Params) -> Iterator[Any]:

@@ -15,6 +15,7 @@ from drivers.alicloud.door import let_in
 from drivers.alicloud.pace import Pace
 from drivers.alicloud.placing import Ask, place, standing_prices
 from drivers.alicloud.policy import policy
+from drivers.alicloud.regions import demanded
 from drivers.alicloud.spec import AlicloudSpec, check_request, parse_spec
 from drivers.alicloud.things import Account
 from drivers.alicloud.wire import items
@@ -157,7 +158,7 @@ class AlicloudDriver:
 
     def survey(self, regions: tuple[str, ...] = ()) -> Survey:
         """Everything with our tags."""
-        return sweep.survey(Account(self._api, regions[0] if regions else self._home(), regions))
+        return sweep.survey(self._named(regions))
 
     def permissions(self) -> str:
         """A RAM policy of exactly the calls that the driver and the plugin make."""
@@ -268,6 +269,10 @@ class AlicloudDriver:
         """The account, looked at in the region of the request at hand; without one, everywhere."""
         return Account(self._api, self._home(), self._within or ((self._seen,) if self._seen else ()))
 
+    def _named(self, regions: tuple[str, ...]) -> Account:
+        """The account, looked at in the regions that a person named; without one, everywhere. Raises UsageError for none."""
+        return Account(self._api, regions[0] if regions else self._home(), demanded(self._api, regions))
+
     def within(self, regions: tuple[str, ...]) -> None:
         """There, and nowhere else."""
         self._within = regions
@@ -276,11 +281,11 @@ class AlicloudDriver:
         self, name: ClusterName | None, regions: tuple[str, ...] = (), dark: Dark | None = None
     ) -> tuple[FoundCluster, ...]:
         """Clusters by their tags, all regions at once."""
-        return sweep.find(Account(self._api, regions[0] if regions else self._home(), regions), name, dark)
+        return sweep.find(self._named(regions), name, dark)
 
     def standing(self, cid: ClusterId, region: str | None) -> Standing:
         """Machines, network and group of a cluster by their tags."""
-        return adopting.standing(Account(self._api, region or self._home(), (region,) if region else ()), cid)
+        return adopting.standing(self._named((region,) if region else ()), cid)
 
     def imports(self, accepted: Accepted, standing: Standing) -> Mapping[str, str]:
         """What the program of this request imports."""
@@ -300,7 +305,7 @@ class AlicloudDriver:
 
     def networks(self, regions: tuple[str, ...] = (), name: str | None = None) -> Networks:
         """Shared networks by their tag."""
-        return sharednet.networks(Account(self._api, regions[0] if regions else self._home(), regions), name)
+        return sharednet.networks(self._named(regions), name)
 
     def plan_network(self, wish: NetworkWish) -> NetworkPlan:
         """VPC and vSwitches that are missing."""

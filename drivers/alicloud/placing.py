@@ -10,20 +10,15 @@ from typing import Any
 from drivers.alicloud import choose, network
 from drivers.alicloud.api import Api
 from drivers.alicloud.choose import Candidate, Market, Want
-from drivers.alicloud.codes import Kind, error_kind
 from drivers.alicloud.facts import ARCHITECTURES, Bought, Facts, Price
 from drivers.alicloud.prices import look_up
+from drivers.alicloud.regions import demand_region
 from drivers.alicloud.spec import MIN_TTL, RELEASE_GRACE, Network, check_request
-from drivers.alicloud.wire import items
-from provisioner.errors import CapacityError, ProviderError, UsageError
+from provisioner.errors import CapacityError, UsageError
 from provisioner.model.accepted import Accepted, AcceptedHost, AcceptedPool
 from provisioner.model.driver import Choice, Offer, Refused
-from provisioner.model.grammar import did_you_mean
 from provisioner.model.ids import HostName
 from provisioner.model.ingress import OPEN_NOTE, open_to_all
-
-LISTS_REGIONS = "cn-hangzhou"
-"""Whose address lists all regions."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,26 +80,6 @@ def place(api: Api, ask: Ask) -> Choice:
         (*_standing_offers(kept), *(_offer(h, answers[h.pool]) for h in missing)),
         (*notes, *(standing.notes if standing else ()), *_tried(ask), *facts.notes, *_keeper(ask)),
     )
-
-
-def demand_region(api: Api, region: str) -> None:
-    """Refuse a region that is none, before its own address is tried for half a minute. Raises UsageError naming those that are.
-
-    Where the service does not list its regions, any name is taken.
-    """
-    home = region if api.endpoints.own.get("ecs") else LISTS_REGIONS
-    try:
-        answer = api.call("ecs", "DescribeRegions", home)
-    except ProviderError as error:
-        if error_kind(error) is not Kind.UNKNOWN_ACTION:
-            raise
-        return
-    names = sorted(str(row["RegionId"]) for row in items(answer, "Regions", "Region"))
-    if names and region not in names:
-        raise UsageError(
-            f"alicloud has no region {region!r} for this account",
-            hint=f"{did_you_mean(region, names) or 'use --region'}; regions: {', '.join(names)}",
-        )
 
 
 def _kept(ask: Ask) -> dict[str, Any]:

@@ -61,6 +61,8 @@ class Facts:
     vpc: str | None = None
     subnets: Mapping[str, str] = field(default_factory=dict)
     """Existing subnets by zone, where the network is not ours."""
+    notes: tuple[str, ...] = ()
+    """What could not be looked up, for a person."""
 
 
 @dataclass(frozen=True, slots=True)

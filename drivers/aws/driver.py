@@ -114,7 +114,8 @@ class AwsDriver:
         facts = gather(api, (account, region), accepted, pools, self._around.now())
         placement = place(accepted, old, facts, refused, standing)
         placement = priced(api, facts, placement, tuple(str(host.name) for host in new))
-        return self._chosen(accepted, placement, dead_ends(api, placement, accepted.network.get("shared")))
+        ends = dead_ends(api, placement, accepted.network.get("shared"))
+        return self._chosen(accepted, placement, (*facts.notes, *ends))
 
     def prices(self, accepted: Accepted, hosts: frozenset[str]) -> Mapping[str, tuple[float, str]]:
         """By one look-up per type, and one for all spot machines."""

@@ -28,7 +28,7 @@ def gather(api: Api, where: tuple[str, str], accepted: Accepted, pools: frozense
     Raises UsageError for what does not exist there.
     """
     account, region = where
-    demand_region(api, region)
+    note = demand_region(api, region)
     image, arch = find_image(api, region, accepted.os_image)
     zones = zones_of(api, region, accepted.zones)
     vpc, subnets = _network(api, region, accepted)
@@ -50,6 +50,7 @@ def gather(api: Api, where: tuple[str, str], accepted: Accepted, pools: frozense
         room={spot: _room(api, region, spot=spot) for spot in ((False, True) if wants_spot else (False,))},
         vpc=vpc,
         subnets=subnets,
+        notes=(note,) if note else (),
     )
 
 

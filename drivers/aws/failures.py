@@ -76,6 +76,11 @@ THROTTLED = frozenset(
 )
 """Asked too often: nothing was done, and later it works."""
 
+NOT_SERVED = frozenset(
+    {"InvalidAction", "NotImplemented", "UnknownAction", "UnknownOperationException", "UnsupportedOperation", "501"}
+)
+"""The endpoint does not know this call: it is no AWS, only like it."""
+
 _GONE = re.compile(r"Invalid\w+(?:ID|Id)?\.NotFound|InvalidGroup\.NotFound|Gateway\.NotAttached|InvalidAssociationID")
 _SECRETS = re.compile(r"https?://\S+|\b(?:AKIA|ASIA)[A-Z0-9]{12,}\b|(?i:signature|token|secret)=\S+")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]+")

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from drivers.aws.api import FALLBACK_REGION, Api
+from drivers.aws.api import FALLBACK_REGION, Api, CodeError
+from drivers.aws.failures import NOT_SERVED, of_code
 from provisioner.errors import AccessError, ProviderError, SealerError, UsageError
 from provisioner.model.grammar import did_you_mean
 
@@ -14,6 +15,7 @@ MAIN = {
 }
 """Accounts of these partitions are unknown elsewhere ("Partitions" in the AWS whitepaper on fault isolation boundaries)."""
 WHERE = "--region, Infra's `region` or AWS_REGION"
+NO_LIST = "this endpoint does not list its regions: {} is taken as it is written"
 
 
 def main_of(region: str) -> str:
@@ -33,14 +35,16 @@ def who(api: Api, region: str | None) -> str:
 
 
 def regions(api: Api, home: str | None) -> tuple[str, ...]:
-    """Every region that the account can use, `home` first; only that one where the list may not be read."""
+    """Every region that the account can use, `home` first; only that one where the list may not be read, or there is none."""
     try:
         names = _listed(api, home or FALLBACK_REGION)
     except AccessError:
         if home is None:
             raise
         return (home,)
-    if home is None or (names and home not in names):
+    if not names:
+        return (home or FALLBACK_REGION,)
+    if home is None or home not in names:
         return tuple(names)  # nothing can stand in a region that is none
     return (home, *(name for name in names if name != home))
 
@@ -52,17 +56,17 @@ def wanted(api: Api, named: tuple[str, ...], home: str | None) -> tuple[str, ...
     return named or regions(api, home)
 
 
-def demand_region(api: Api, region: str) -> None:
+def demand_region(api: Api, region: str) -> str:
     """Refuse a region that the account cannot use, before its own address is tried. Raises UsageError naming those that are.
 
-    Where the account's list is empty any name is taken; where it cannot be had, those that the SDK knows.
+    Where the endpoint has no list any name is taken, and a note says so; where it cannot be had, those that the SDK knows.
     """
     try:
         names = _listed(api, main_of(region))
     except SealerError as error:
         known = sorted(api.sdk_regions())
         if region in known:
-            return
+            return ""
         if not isinstance(error, AccessError):
             raise
         names = known
@@ -72,7 +76,15 @@ def demand_region(api: Api, region: str) -> None:
             f"region: this account has not enabled {region}" if closed else f"region: aws has no region {region!r}",
             hint=f"{did_you_mean(region, names) or f'correct {WHERE}'}; regions: {', '.join(names)}",
         )
+    return "" if names else NO_LIST.format(region)
 
 
 def _listed(api: Api, at: str) -> list[str]:
-    return sorted(str(region["RegionName"]) for region in api.call("ec2", "describe_regions", at).get("Regions", ()))
+    """The account's regions; none where the endpoint does not know the call."""
+    try:
+        answer = api.attempt("ec2", "describe_regions", at)
+    except CodeError as error:
+        if error.code in NOT_SERVED:
+            return []
+        raise of_code(error.code, error.message, "DescribeRegions", at) from error
+    return sorted(str(region["RegionName"]) for region in answer.get("Regions", ()))

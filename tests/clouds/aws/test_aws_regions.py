@@ -50,6 +50,28 @@ def test_where_the_list_is_refused_the_sdk_says_what_is_one(cloud):
         cloud.driver().survey((NOWHERE,))
 
 
+@pytest.mark.parametrize("way", WAYS)
+def test_an_endpoint_without_a_list_is_asked_in_the_region_that_is_named(cloud, way):
+    cloud.gate.fault("DescribeRegions", "InvalidAction")
+    start = {
+        **WAYS,
+        "choose": lambda driver, where: driver.choose(
+            accepted(cloud.image(), region=where), None, standing=frozenset()
+        ),
+    }
+    answer = start[way](cloud.driver(), "us-west-2" if way != "choose" else REGION)
+    if way == "choose":
+        assert any("does not list its regions" in note for note in answer.notes)
+    assert {call.region for call in cloud.gate.log if call.action == "DescribeTags"} <= {"us-west-2"}
+
+
+@pytest.mark.parametrize("home", [REGION, ""])
+def test_without_a_list_a_look_goes_to_the_region_of_the_settings(cloud, home):
+    cloud.gate.fault("DescribeRegions", "InvalidAction")
+    assert cloud.driver(AWS_REGION=home).find(None) == ()
+    assert {call.region for call in cloud.gate.log if call.action == "DescribeTags"} == {home or "us-east-1"}
+
+
 def test_settings_that_name_none_are_wrong_use_and_silence_elsewhere_is_not(cloud):
     silent = cloud.gate.fault("GetCallerIdentity", drop=True)
     with pytest.raises(UsageError, match=NOWHERE):
