@@ -23,11 +23,12 @@ lint:  ## ruff, mypy, import contracts, size limits
 	.venv/bin/lint-imports
 	.venv/bin/python tools/limits.py
 
+# Four at a time on two cores: four tenths of their time these wait for processes that they started.
 fast: setup  ## The quick tests: no root, no engine, under 2 minutes
-	$(PYTEST) -q -n 2 --ignore=tests/clouds -m "not hosts and not engine and not slow"
+	$(PYTEST) -q -n 4 --ignore=tests/clouds -m "not hosts and not engine and not slow"
 
 test: setup lint  ## All tests: real engine, real sshd, real etcd
-	$(PYTEST) -q -n 2 --ignore=tests/clouds -m "not hosts and not engine"
+	$(PYTEST) -q -n 4 --ignore=tests/clouds -m "not hosts and not engine"
 	$(PYTEST) -q -n 2 --dist loadfile --ignore=tests/clouds -m "hosts or engine"
 
 setup-clouds: setup  ## The clouds' SDKs, and the plugin for Alibaba Cloud (9 minutes, 7 GB of memory)
