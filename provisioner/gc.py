@@ -50,6 +50,22 @@ class GcReport:
     left: tuple[str, ...] = ()
     deleted: bool = False
     """False for a dry run."""
+    unsure: tuple[str, ...] = ()
+    """Of the places where nobody could look those where something may stand that should be gone."""
+
+    @property
+    def complete(self) -> bool:
+        """False where a deletion cannot say that all is gone which should be. A dry run says nothing of the kind."""
+        return not self.deleted or not (self.left or self.unsure)
+
+
+@dataclass(frozen=True, slots=True)
+class Surveyed:
+    """A look through accounts: what stands, where nobody could look (place, reason), and where of that something may stand."""
+
+    found: tuple[Leftover, ...]
+    dark: tuple[tuple[str, str], ...]
+    unsure: tuple[str, ...]
 
 
 Endpoints = Mapping[str, str]
@@ -63,16 +79,17 @@ async def gc(world: World, choice: GcChoice, confirm: ConfirmGc) -> GcReport:
     Raises as the driver's `survey` does for a provider that was named; UsageError (3) where a name means several
     clusters, or a run's id the runs of several repositories; InterruptedRunError (130) for a "no".
     """
-    found, dark = await look(world, choice)
+    seen = await look(world, choice)
+    found, dark = seen.found, seen.dark
     _refuse_foreign_runs(found, choice.named)
     going = tuple(left for left in found if left.goes)
     if not choice.delete or not going:
-        return GcReport(found, dark, deleted=choice.delete)
+        return GcReport(found, dark, deleted=choice.delete, unsure=seen.unsure)
     _refuse_namesakes(going, choice.named)
     if not confirm(going):
         raise InterruptedRunError("not confirmed; nothing was deleted")
     removed, left = await remove(world, going, choice.named)
-    return GcReport(found, dark, removed, left, deleted=True)
+    return GcReport(found, dark, removed, left, deleted=True, unsure=seen.unsure)
 
 
 def _refuse_namesakes(going: tuple[Leftover, ...], named: Named) -> None:
@@ -108,7 +125,7 @@ def name_run(word: str | None, environ: Mapping[str, str], cluster: str | None =
     return Named(cluster, as_tag(run), as_tag(repo) or ci_of(environ)[1])
 
 
-async def look(world: World, choice: GcChoice) -> tuple[tuple[Leftover, ...], tuple[tuple[str, str], ...]]:
+async def look(world: World, choice: GcChoice) -> Surveyed:
     """The survey of every provider that was meant, judged; and the places that could not be looked at.
 
     Raises as `survey` does for a provider that was named; AccessError (5) where no account at all could be looked at.
@@ -116,6 +133,7 @@ async def look(world: World, choice: GcChoice) -> tuple[tuple[Leftover, ...], tu
     named = parse_provider(choice.provider) if choice.provider else None
     found: list[Leftover] = []
     dark: list[tuple[str, str]] = []
+    unsure: list[str] = []
     seen: set[str] = set()
     blind: list[str] = []
     world.events(PhaseStarted(Phase.LOOK))
@@ -125,19 +143,22 @@ async def look(world: World, choice: GcChoice) -> tuple[tuple[Leftover, ...], tu
         if failed and named and not surveys:
             raise failed[0]
         dark += [(provider, error.message) for error in failed]
+        # No credentials, no SDK: an account that nobody uses. One that does not answer may hold something.
+        unsure += [provider for error in failed if isinstance(error, ProviderError)]
         blind += [error.message for error in failed]
         seen |= {provider} if surveys else set()
         for endpoints, survey in surveys:
             judged = judge(provider, survey.resources, world.clock.now(), choice.named)
             found += _spare(world, [replace(left, endpoints=endpoints) for left in judged])
             dark += [(f"{provider} {region}", reason) for region, reason in survey.not_looked_at]
+            unsure += [f"{provider} {region}" for region in sorted(survey.unsure)]
     if blind and not seen & set(BOUGHT):  # "nothing found" would be a comfort that nobody has looked for
         raise AccessError(
             "no cloud account could be looked at: " + "; ".join(blind),
             hint=NO_ACCOUNT,
         )
     world.events(PhaseDone(Phase.LOOK, f"{len(found)} clusters found", world.clock.monotonic() - begun))
-    return tuple(found), tuple(dark)
+    return Surveyed(tuple(found), tuple(dark), tuple(dict.fromkeys(unsure)))
 
 
 async def _surveys(

@@ -27,7 +27,7 @@ from drivers.alicloud.things import (
 from drivers.orphans import by_host
 from provisioner.errors import AccessError, ProviderError, SealerError, worst_of
 from provisioner.model import tags
-from provisioner.model.driver import Dark, FoundCluster, FoundResource, Survey
+from provisioner.model.driver import Dark, FoundCluster, FoundResource, Survey, unsure_of
 from provisioner.model.ids import ClusterId, ClusterName, name_of
 
 GONE_SECONDS, DEPENDENCY_SECONDS = 300.0, 180.0
@@ -164,7 +164,8 @@ def survey(account: Account) -> Survey:
         raise worst_of(refused.values())
     prices = _prices(account, things)
     dark = tuple((region, error.message) for region, error in sorted(refused.items()))
-    return Survey(tuple(_found(t, prices.get(t.id)) for t in things), dark)
+    found = tuple(_found(t, prices.get(t.id)) for t in things)
+    return Survey(found, dark, unsure_of(refused.items(), account.known or (account.home,)))
 
 
 def _prices(account: Account, things: Iterable[Thing]) -> dict[str, Price]:

@@ -41,6 +41,7 @@ from provisioner.model.driver import (
     Surroundings,
     Survey,
     Visit,
+    unsure_of,
 )
 from provisioner.model.ids import ClusterId, ClusterName
 from provisioner.model.ingress import (
@@ -159,7 +160,8 @@ class AwsDriver:
         things = [thing for part in found for thing in part]
         prices = prices_of(api, (t.sold_as for t in things if t.sold_as), self._around.now())
         resources = tuple(look.resource_of(t, prices.get(t.sold_as) if t.sold_as else None) for t in things)
-        return Survey(resources, tuple((name, error.message) for name, error in refused))
+        dark = tuple((name, error.message) for name, error in refused)
+        return Survey(resources, dark, unsure_of(refused, regions or (self.region(),)))
 
     def permissions(self) -> str:
         """An IAM policy in JSON."""

@@ -14,6 +14,7 @@ from provisioner.cli.accountviews import (
     outputs_to_json,
     ttl_lines,
     ttl_to_json,
+    unsure_lines,
 )
 from provisioner.cli.run import Run, Session, execute
 from provisioner.cli.text import count, plain
@@ -31,7 +32,7 @@ from provisioner.ttl import TtlReport
 
 
 def run_gc(session: Session, choice: GcChoice, *, yes: bool) -> int:
-    """`gc`, and `down --run`. Returns 6 where something that should be gone is not."""
+    """`gc`, and `down --run`. Returns 6 where something that should be gone is not, or nobody could see whether it is."""
 
     async def work(run: Run) -> GcReport:
         def confirm(going: tuple[Leftover, ...]) -> bool:
@@ -49,7 +50,11 @@ def run_gc(session: Session, choice: GcChoice, *, yes: bool) -> int:
         screen.document(gc_to_json(report))
     else:
         screen.print(gc_lines(report, SystemClock().now()))
-    return ProviderError.exit_code if report.left else 0
+    if report.complete:
+        return 0
+    for line in unsure_lines(report):
+        screen.insist(line)
+    return ProviderError.exit_code
 
 
 @dataclass(frozen=True, slots=True)

@@ -42,6 +42,14 @@ def gc_lines(report: GcReport, now: datetime) -> Lines:
     return tuple(lines)
 
 
+def unsure_lines(report: GcReport) -> Lines:
+    """Where something may stand that should be gone, and what to do; nothing where all was seen."""
+    if not report.unsure:
+        return ()
+    what = f"nobody knows whether all is gone in {', '.join(map(escape, report.unsure))}: it could not be looked at"
+    return ((("✘ ", "red"), (what, "bold")), (("  → ", "cyan"), ("run the same command again when it answers", "")))
+
+
 def _verdict(report: GcReport) -> Line:
     going = [left for left in report.found if left.goes]
     if report.deleted:
@@ -76,7 +84,10 @@ def gc_to_json(report: GcReport) -> Document:
         "schemaVersion": VERSION,
         "dryRun": not report.deleted,
         "clusters": [_leftover(left) for left in report.found],
-        "notLookedAt": [{"where": where, "reason": reason} for where, reason in report.not_looked_at],
+        "notLookedAt": [
+            {"where": where, "reason": reason, "unsure": where in report.unsure}
+            for where, reason in report.not_looked_at
+        ],
         "removed": list(report.removed),
         "left": list(report.left),
     }

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Protocol
 
-from provisioner.errors import PreconditionError, SealerError
+from provisioner.errors import AccessError, PreconditionError, SealerError
 from provisioner.model.accepted import Accepted
 from provisioner.model.ids import ClusterId, ClusterName, HostName, RunId
 from provisioner.model.ingress import OPERATOR_VARIABLE, operator_cidr
@@ -145,6 +145,16 @@ class Survey:
 
     resources: tuple[FoundResource, ...]
     not_looked_at: tuple[tuple[str, str], ...] = ()
+    unsure: frozenset[str] = frozenset()
+    """Of these regions those where something of ours may stand."""
+
+
+def unsure_of(refused: Iterable[tuple[str, SealerError]], meant: Collection[str | None]) -> frozenset[str]:
+    """The regions where something may stand: those that did not answer, and those that were `meant` (home, or named).
+
+    Elsewhere a policy that forbids to look forbids to make: many accounts close all regions but a few.
+    """
+    return frozenset(name for name, error in refused if name in meant or not isinstance(error, AccessError))
 
 
 @dataclass(frozen=True, slots=True)

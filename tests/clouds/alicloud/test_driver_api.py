@@ -236,6 +236,8 @@ def test_a_refused_region_is_named(alicloud):
     alicloud.account.faults.add(Fault("DescribeInstances", "Forbidden.RAM", where={"RegionId": "cn-beijing"}))
     survey = driver(alicloud).survey()
     assert [region for region, _ in survey.not_looked_at] == ["cn-beijing"]
+    assert survey.unsure == frozenset()
+    assert driver(alicloud).survey(("cn-hangzhou", "cn-beijing")).unsure == {"cn-beijing"}, "it was named"
 
 
 def test_a_survey_that_every_region_refuses_is_none(alicloud):

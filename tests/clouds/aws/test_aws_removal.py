@@ -96,7 +96,9 @@ def test_a_region_that_refuses_or_is_silent_stops_no_other(cloud, monkeypatch):
         "us-west-2": AccessError,
         "eu-west-1": ProviderError,
     }
-    assert {region for region, _ in cloud.driver().survey().not_looked_at} == set(codes)
+    survey = cloud.driver().survey()
+    assert {region for region, _ in survey.not_looked_at} == set(codes)
+    assert survey.unsure == {"eu-west-1"}, "a policy that forbids to look forbids to make"
     with pytest.raises(ProviderError):
         cloud.driver().find(ClusterName("demo"))
     assert cloud.driver().find(ClusterName("demo"), (REGION,)), "a new name is looked for where it would be"

@@ -9,7 +9,7 @@ import pytest
 from provisioner.errors import AccessError, InterruptedRunError, ProviderError, UsageError
 from provisioner.gc import GcChoice, GcReport, gc, name_run
 from provisioner.infra.locks import RunLock
-from provisioner.model.driver import FoundResource, Surroundings, Survey
+from provisioner.model.driver import FoundResource, Surroundings, Survey, unsure_of
 from provisioner.model.ids import ClusterId, ClusterName, RunId, parse_digest
 from provisioner.model.images import PinnedImage
 from provisioner.model.intent import accept_request, resolve_request
@@ -33,6 +33,9 @@ class Account(FakeDriver):
 
     stands: dict[str, str | None] = field(default_factory=dict)
     dark: tuple[tuple[str, str], ...] = ()
+    unseen: tuple[tuple[str, str], ...] = ()
+    """Dark where no region is named."""
+    unsure: frozenset[str] = frozenset()
     refuses: Exception | None = None
     swept: list[str] = field(default_factory=list)
     stuck: set[str] = field(default_factory=set)
@@ -47,7 +50,7 @@ class Account(FakeDriver):
             raise self.refuses
         stands = [found(cid, deadline) for cid, deadline in self.stands.items() if cid not in self.hidden]
         marked = [replace(r, ci_run="77", repo=repo) if (repo := self.repos.get(str(r.cid))) else r for r in stands]
-        return Survey(tuple(marked), self.dark)
+        return Survey(tuple(marked), self.dark if regions else (*self.dark, *self.unseen), self.unsure)
 
     def sweep(self, cid: ClusterId) -> tuple[str, ...]:
         if cid in self.stuck:
@@ -210,6 +213,37 @@ async def test_places_that_refuse_are_named(stage: Stage, account: Account) -> N
     assert other.swept == ["other-aaaaaa"]
     with pytest.raises(UsageError):
         await run(stage, account, GcChoice(provider="nowhere"))
+
+
+@pytest.mark.parametrize("delete", [True, False])
+async def test_a_deletion_that_could_not_look_everywhere_does_the_rest_and_is_not_complete(
+    delete: bool, stage: Stage, account: Account
+) -> None:
+    account.unseen = (("eu-1", "not allowed"), ("eu-2", "no answer"))
+    assert (await run(stage, account, GcChoice())).complete
+    account.unsure = frozenset({"eu-2"})
+    report = await run(stage, account, GcChoice(delete=delete))
+    assert (report.unsure, report.complete) == (("local eu-2",), not delete)
+    assert ("old-aaaaaa" in account.stands) is not delete
+    assert (await run(stage, account, GcChoice(delete=delete))).complete is not delete, "with nothing to delete too"
+
+
+async def test_an_account_that_does_not_answer_may_hold_something_and_one_without_credentials_does_not(
+    stage: Stage, account: Account
+) -> None:
+    silent = Account(stage.engine.machines, refuses=ProviderError("no answer"))
+    unused = Account(stage.engine.machines, refuses=AccessError("no credentials"))
+    drivers = {"alicloud": lambda _around: silent, "aws": lambda _around: unused, "local": lambda _around: account}
+    with pytest.raises(AccessError):
+        await gc(replace(stage.world, drivers=drivers), GcChoice(delete=True), lambda _going: True)
+    drivers["aws"] = lambda _around: account
+    report = await gc(replace(stage.world, drivers=drivers), GcChoice(delete=True), lambda _going: True)
+    assert report.unsure == ("alicloud",)
+
+
+def test_a_region_that_the_policy_closes_holds_nothing_unless_it_was_meant() -> None:
+    refused = [("home", AccessError("no")), ("closed", AccessError("no")), ("silent", ProviderError("no answer"))]
+    assert unsure_of(refused, ("home", None)) == {"home", "silent"}
 
 
 @pytest.mark.parametrize("protect", [True, False])
