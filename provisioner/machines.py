@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Collection, Mapping
 from dataclasses import replace
+from functools import partial
 
 from provisioner.draft import Draft, check_machine
 from provisioner.errors import AccessError, CapacityError, ProviderError
@@ -77,9 +78,11 @@ def _spec(draft: Draft) -> object:
 
 
 async def _up(world: World, draft: Draft, adopt: Mapping[str, str]) -> StackOutputs:
-    program = build_program(draft.driver, _spec(draft), draft.wish.accepted, draft.marks, adopt)
+    spec = _spec(draft)
+    program = build_program(draft.driver, spec, draft.wish.accepted, draft.marks, adopt)
     needs = await asyncio.to_thread(draft.driver.needs)  # anew: credentials may be short-lived
-    return await world.engine.up(draft.plan.cluster, draft.cid, program, world.events, needs)
+    still = partial(check_machine, draft.driver, spec, standing=True)
+    return await world.engine.up(draft.plan.cluster, draft.cid, program, world.events, needs, still=still)
 
 
 async def _orphans(world: World, draft: Draft) -> Mapping[str, str]:

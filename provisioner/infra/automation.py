@@ -64,13 +64,16 @@ class Seen:
     diagnostics: list[DiagnosticSeen] = field(default_factory=list)
     begun: threading.Event = field(default_factory=threading.Event)
     closed: threading.Event = field(default_factory=threading.Event)
+    news: threading.Condition = field(default_factory=threading.Condition)
 
     def take(self, event: EngineEvent) -> None:
         """Take one event. Never raises: the SDK would swallow it."""
         self.begun.set()
         step = _step(event)
         if step:
-            self.steps.append(step)
+            with self.news:
+                self.steps.append(step)
+                self.news.notify_all()
             self.on_step(step)
         if event.diagnostic_event and event.diagnostic_event.severity != "debug":
             said = event.diagnostic_event
@@ -82,6 +85,15 @@ class Seen:
         """Wait for the last event: the engine sends one at the end of every run that it began and was not killed in."""
         if code == 0 or (code > 0 and self.begun.is_set()):
             self.closed.wait(_LAST_EVENT)
+
+    def await_refresh(self, urns: frozenset[str]) -> None:
+        """Wait until it was said how the refresh of these ended: a program may begin before the last of it is here."""
+
+        def told() -> bool:
+            return urns <= {s.urn for s in self.steps if s.op == REFRESH and s.when != "before"}
+
+        with self.news:
+            self.news.wait_for(told, _LAST_EVENT)
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,11 +126,25 @@ def preview(run: Run, stack: str, program: Program, sink: OutputSink) -> None:
     _guarded(run, program, sink, lambda inline: _stack(run, stack, inline).preview(refresh=True, **_common(run)))
 
 
-def up(run: Run, stack: str, program: Program, sink: OutputSink) -> None:
-    """`up --refresh`: one process. Stops at the first failure; what was made is in the state. Raises SealerError."""
+def up(run: Run, stack: str, program: Program, sink: OutputSink, refreshed: Callable[[], None]) -> None:
+    """`up --refresh`: one process. Stops at the first failure; what was made is in the state. Raises SealerError.
+
+    `refreshed` is called between the refresh and the program. Where it raises, the state stays as it was: the engine
+    saves nothing before the first step after a refresh (pkg/backend/snapshot.go of v3.259), and is killed before that,
+    as even a run that fails saves at its end what the refresh said.
+    """
+
+    def after_refresh(sink: OutputSink) -> Awaitable[None] | None:
+        try:
+            refreshed()
+        except BaseException:
+            run.child.kill()
+            raise
+        return program(sink)
+
     _guarded(
         run,
-        program,
+        after_refresh,
         sink,
         lambda inline: _stack(run, stack, inline).up(
             refresh=True, show_secrets=False, continue_on_error=False, **_common(run)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from provisioner.errors import ProviderError
 from provisioner.events import ResourceChanged
@@ -115,14 +115,26 @@ def refuse_mass_loss(steps: Sequence[StepSeen]) -> None:
 
     Raises ProviderError. Our local types are left out: their reads look at the disk itself.
     """
-    read = [
-        s for s in steps if s.op == REFRESH and s.when == "done" and is_real(s.type) and not s.type.startswith(_OURS)
-    ]
+    read = [s for s in steps if s.op == REFRESH and s.when == "done" and _is_others(s.type)]
     if read and all(s.gone for s in read):
         raise ProviderError(
             f"the provider says that all {len(read)} resources of this cluster are gone",
             hint="check that the credentials and the account are the ones that made them; nothing was changed",
         )
+
+
+def lost_of(steps: Iterable[StepSeen]) -> tuple[str, ...]:
+    """Names of what a refresh found gone in a cloud, each once."""
+    return tuple(dict.fromkeys(s.name for s in steps if s.op == REFRESH and s.gone and _is_others(s.type)))
+
+
+def looked_at(resources: Iterable[Mapping[str, Any]]) -> frozenset[str]:
+    """URNs of a state's resources that a refresh asks a cloud for."""
+    return frozenset(str(r["urn"]) for r in resources if r.get("custom") and _is_others(str(r["type"])))
+
+
+def _is_others(type_token: str) -> bool:
+    return is_real(type_token) and not type_token.startswith(_OURS)
 
 
 def natural(name: str) -> tuple[tuple[int, str], ...]:

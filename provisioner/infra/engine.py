@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Protocol
 
 from provisioner.events import Events
@@ -11,6 +12,12 @@ from provisioner.model.hosts import ClusterKeys, StackOutputs
 from provisioner.model.ids import ClusterId, ClusterName
 
 NOTHING = EngineNeeds()
+Still = Callable[[], None]
+"""Raises where the account can no longer be looked into: what a refresh calls gone may stand then."""
+
+
+def unasked() -> None:
+    """For machines of ours: their reads look at the disk itself."""
 
 
 class Engine(Protocol):
@@ -49,9 +56,19 @@ class Engine(Protocol):
         """Refresh and preview; changes nothing, not even the backend: a new cluster uses a throw-away backend."""
 
     async def up(
-        self, cluster: ClusterName, cid: ClusterId, program: Program, events: Events, needs: EngineNeeds = NOTHING
+        self,
+        cluster: ClusterName,
+        cid: ClusterId,
+        program: Program,
+        events: Events,
+        needs: EngineNeeds = NOTHING,
+        *,
+        still: Still = unasked,
     ) -> StackOutputs:
-        """Make it so."""
+        """Make it so. `still` is asked where the refresh finds something of a cloud gone; what it raises ends the run.
+
+        So does a refresh that finds all of it gone (ProviderError); either way the state stays as it was before.
+        """
 
     async def destroy(self, cluster: ClusterName, events: Events, needs: EngineNeeds = NOTHING) -> Destroyed:
         """Delete all resources; what fails is listed, not raised."""

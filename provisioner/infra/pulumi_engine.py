@@ -14,8 +14,8 @@ from provisioner.events import Events, ignore
 from provisioner.files import private_folder, require_space
 from provisioner.infra.backend import backend_of, file_backend, new_passphrase, passphrase_environment, secrets_words
 from provisioner.infra.bucketstore import store_of
-from provisioner.infra.changes import refuse_mass_loss, to_destroyed, to_plan
-from provisioner.infra.engine import NOTHING
+from provisioner.infra.changes import looked_at, lost_of, refuse_mass_loss, to_destroyed, to_plan
+from provisioner.infra.engine import NOTHING, Still, unasked
 from provisioner.infra.install import require_engine
 from provisioner.infra.keycache import read_keys, write_keys
 from provisioner.infra.locks import LOCK, cluster_folder
@@ -149,7 +149,14 @@ class PulumiEngine:
         return Previewed(to_plan(run.seen.steps), sink.outputs(cid))
 
     async def up(
-        self, cluster: ClusterName, cid: ClusterId, program: Program, events: Events, needs: EngineNeeds = NOTHING
+        self,
+        cluster: ClusterName,
+        cid: ClusterId,
+        program: Program,
+        events: Events,
+        needs: EngineNeeds = NOTHING,
+        *,
+        still: Still = unasked,
     ) -> StackOutputs:
         """Make it so; a failure leaves what was made in the state."""
         from provisioner.infra import automation
@@ -162,7 +169,7 @@ class PulumiEngine:
             def call() -> None:
                 if deployment is None:
                     run.plain(("stack", "init", cluster, "--no-select", *secrets_words(self._settings, self._backend)))
-                automation.up(run, cluster, program, sink)
+                automation.up(run, cluster, program, sink, lambda: _demand_truth(run, deployment, still))
 
             try:
                 await self._call(run, call, RUN_LIMIT)
@@ -308,6 +315,17 @@ class PulumiEngine:
 
     async def _call(self, run: Run, work: Callable[[], _T], limit: float) -> _T:
         return await run_bounded(work, run.child, self._stop, run.run_dir, limit)
+
+
+def _demand_truth(run: Run, before: Deployment | None, still: Still) -> None:
+    """Between refresh and program: what is gone is gone by the word of an account that can be looked into.
+
+    A key may be deleted after the preview, and what a refresh calls gone would be forgotten, and made again.
+    """
+    run.seen.await_refresh(looked_at(before.resources if before else ()))
+    if lost_of(run.seen.steps):
+        still()
+    refuse_mass_loss(run.seen.steps)
 
 
 def _remove(path: Path) -> None:

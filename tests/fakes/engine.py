@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from provisioner.errors import CapacityError, ProviderError
 from provisioner.events import Events, ResourceChanged
 from provisioner.infra.changes import natural
-from provisioner.infra.engine import NOTHING
+from provisioner.infra.engine import NOTHING, Still, unasked
 from provisioner.model.accepted import Accepted
 from provisioner.model.driver import EngineNeeds, OutputSink, Program
 from provisioner.model.engine import Destroyed, Previewed, StackState
@@ -150,7 +150,14 @@ class FakeEngine:
         return Previewed(_plan(ops), StackOutputs(cid, keys, tuple(h for h in hosts if h)))
 
     async def up(
-        self, cluster: ClusterName, cid: ClusterId, program: Program, events: Events, needs: EngineNeeds = NOTHING
+        self,
+        cluster: ClusterName,
+        cid: ClusterId,
+        program: Program,
+        events: Events,
+        needs: EngineNeeds = NOTHING,
+        *,
+        still: Still = unasked,
     ) -> StackOutputs:
         self._stop.check("machines")
         self.calls.append(("up", cluster))
@@ -161,9 +168,11 @@ class FakeEngine:
         accepted = self._accepted_of(program)
         stack = self.stacks.setdefault(cluster, FakeStack())
         ops = self._ops(cid, stack, accepted)
-        for host in list(stack.hosts):  # the refresh
-            if (cid, host) not in self.machines:
-                del stack.hosts[host], stack.slots[host]
+        gone = [host for host in stack.hosts if (cid, host) not in self.machines]  # the refresh
+        if gone and self.cloud:
+            still()
+        for host in gone:
+            del stack.hosts[host], stack.slots[host]
         for op, change in sorted(ops, key=lambda o: o[0] == "delete"):
             events(ResourceChanged(change.type, change.name, op, done=False))
             self._do(stack, cid, accepted, op, change)

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from provisioner.errors import SealerError
+from provisioner.errors import AccessError, ProviderError, SealerError
 from provisioner.events import ignore
+from provisioner.infra.engine import unasked
 from provisioner.model.driver import EngineNeeds
 from tests.contract.engine.rigs import CID, CLUSTER, PINNED_ENGINE, RealRig, TinyProgram, accepted
 
@@ -55,9 +56,9 @@ def needs(root):
     return EngineNeeds({"CLOUD_VARIABLE": "there"}, {"alicloud": folder})
 
 
-async def up(rig, adopt=None):
-    program = CloudProgram(accepted("m1"), adopt or {})
-    return await rig.engine.up(CLUSTER, CID, program, ignore, needs(rig.root))
+async def up(rig, adopt=None, hosts=("m1",), still=unasked):
+    program = CloudProgram(accepted(*hosts), adopt or {})
+    return await rig.engine.up(CLUSTER, CID, program, ignore, needs(rig.root), still=still)
 
 
 def clear_text_in(rig):
@@ -93,3 +94,31 @@ async def test_user_data_of_an_ordinary_create_is_never_in_clear(rig):
     assert clear_text_in(rig) == []
     await up(rig)
     assert clear_text_in(rig) == []
+
+
+def refused():
+    raise AccessError("the key is deleted")
+
+
+async def test_what_its_own_refresh_calls_gone_is_not_forgotten_where_the_account_cannot_be_looked_into(rig):
+    await up(rig, hosts=("m1", "m2"))
+    (rig.tiny / "m1c.json").rename(rig.root / "m1c")
+    before = rig.checkpoint.read_bytes()
+    with pytest.raises(AccessError, match="deleted"):
+        await up(rig, hosts=("m1", "m2"), still=refused)
+    assert rig.checkpoint.read_bytes() == before
+    assert rig.running() == []
+    await rig.engine.repair(CLUSTER)
+
+    (rig.tiny / "m2c.json").rename(rig.root / "m2c")
+    with pytest.raises(ProviderError, match="all 2 resources"):
+        await up(rig, hosts=("m1", "m2"))
+    assert rig.checkpoint.read_bytes() == before
+    await rig.engine.repair(CLUSTER)
+
+    (rig.root / "m1c").rename(rig.tiny / "m1c.json")
+    await up(rig, hosts=("m1", "m2"))
+    made = [call for call in rig.calls() if call.startswith("create") and call.endswith("c")]
+    assert sorted(made) == ["create m1c", "create m2c", "create m2c"], (
+        "one that is gone, and nothing else, is made anew"
+    )

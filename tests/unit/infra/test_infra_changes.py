@@ -16,6 +16,8 @@ from provisioner.errors import (
 from provisioner.infra.changes import (
     DiagnosticSeen,
     StepSeen,
+    looked_at,
+    lost_of,
     natural,
     refuse_mass_loss,
     to_destroyed,
@@ -134,6 +136,21 @@ def test_a_refresh_that_loses_everything_is_refused_but_for_local_types():
     refuse_mass_loss([*gone, step("refresh", "m3", CLOUD)])
     refuse_mass_loss([step("refresh", gone=True), step("refresh", "network", "sealer:local:Network", gone=True)])
     refuse_mass_loss([])
+
+
+def test_what_is_lost_is_told_by_name_and_what_a_cloud_is_asked_for_by_urn():
+    lost = step("refresh", "m1", CLOUD, gone=True)
+    local = step("refresh", "m2", gone=True)
+    assert lost_of([lost, lost, local, step("refresh", "m3", CLOUD), step("delete", "m4", CLOUD)]) == ("m1",)
+    kinds = [
+        (CLOUD, True),
+        (CLOUD, False),
+        (HOST, True),
+        ("pulumi:providers:alicloud", True),
+        ("pulumi:pulumi:Stack", False),
+    ]
+    resources = [{"urn": str(n), "type": kind, "custom": custom} for n, (kind, custom) in enumerate(kinds)]
+    assert looked_at(resources) == {"0"}
 
 
 def failed(text, name="m1", kind=HOST, op="create"):

@@ -11,7 +11,7 @@ from provisioner.errors import AccessError, CapacityError, PreconditionError, Pr
 from provisioner.events import Warned
 from provisioner.model.driver import Check
 from provisioner.model.hosts import InventoryHost
-from provisioner.model.ids import ClusterId
+from provisioner.model.ids import ClusterId, ClusterName
 from provisioner.model.plan import ResourceChange
 from provisioner.model.planhash import plan_to_json
 from tests.fakes.driver import FakeCloud
@@ -308,6 +308,26 @@ async def test_credentials_are_looked_at_again_after_a_person_has_read_the_plan(
     with pytest.raises(PreconditionError, match="account a2"):
         await cloud.up()
     assert not cloud.engine.mutations
+
+
+async def test_a_key_that_is_deleted_after_the_preview_loses_no_machine(cloud: Stage) -> None:
+    await cloud.stand()
+    machines, ids = dict(cloud.engine.machines), cloud.engine.stored(ClusterName("app")).machine_ids  # type: ignore[union-attr]
+
+    def gone(name: str) -> None:
+        if name == "up/begin":
+            cloud.engine.machines.clear()
+            driver_of(cloud).lacks = [Check("credentials", ok=False, detail="no such key", access=True)]
+
+    cloud.engine._at = gone
+    with pytest.raises(AccessError, match="no such key"):
+        await cloud.up(changed(UP, env=("COLOUR=red",)))
+    assert cloud.engine.stored(ClusterName("app")).machine_ids == ids  # type: ignore[union-attr]
+    cloud.engine._at = lambda _name: None
+    driver_of(cloud).lacks = []
+    cloud.engine.machines.update(machines)
+    await cloud.up()
+    assert cloud.engine.machines == machines
 
 
 async def test_machines_alone_and_then_the_cluster_alone(cloud: Stage) -> None:
