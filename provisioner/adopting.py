@@ -108,11 +108,15 @@ def _one_of(args: AdoptArgs, provider: str, cids: tuple[ClusterId, ...]) -> Clus
     if args.cid is not None:
         if args.cid not in cids:
             there = f"; there is {', '.join(cids)}" if cids else ""
-            raise UsageError(f"nothing of {args.cid} is found in {provider}{there}", hint="check --cluster-id")
+            raise UsageError(
+                f"nothing of {args.cid} is found in {provider}{there}",
+                hint=f"check --cluster-id{f': {cids[0]}' if cids else ''}",
+            )
         return ClusterId(args.cid)
     if len(cids) > 1:
         raise UsageError(
-            f"several clusters are called {args.name}: {', '.join(cids)}", hint="name one: --cluster-id CID"
+            f"several clusters are called {args.name}: {', '.join(cids)}",
+            hint=f"name the one that you mean: --cluster-id {cids[0]}",
         )
     return cids[0] if cids else None
 

@@ -23,6 +23,7 @@ from provisioner.model.kept import Kept, parse_kept
 from provisioner.model.paths import HostPaths
 from provisioner.model.request import Clusterfile, UpArgs
 from provisioner.model.secret import Secret
+from provisioner.model.site import site_words
 from provisioner.operator import let_in_blind
 from provisioner.transport.hostset import HostSet, open_hosts
 from provisioner.world import World
@@ -44,6 +45,8 @@ class AdoptArgs:
     identity: Path | None = None
     host_keys: tuple[str, ...] = ()
     known_hosts: Path | None = None
+    files: tuple[str, ...] = ()
+    """Those that say where the cloud is, as the user named them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,12 +85,12 @@ def way_of(world: World, driver: Driver, args: AdoptArgs, files: Clusterfile, ha
         return _Listed(world, driver, args, files)
     if isinstance(driver, ByTags):
         return _Tagged(world, driver, args, half)
-    raise UsageError(f"adopting from {driver.name} is not built yet", hint=down_hint(args.name, driver.name))
+    raise UsageError(f"adopting from {driver.name} is not built yet", hint=down_hint(args))
 
 
-def down_hint(name: str, provider: str) -> str:
+def down_hint(args: AdoptArgs) -> str:
     """The other way out."""
-    return f"`sealer-cloud down {name} --provider {provider}` removes it"
+    return f"`sealer-cloud down {args.name} {site_words(args.provider, args.files)}` removes it"
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,8 +107,8 @@ class _Disks:
 
     async def take(self, cid: ClusterId) -> Taken:
         records = await asyncio.to_thread(self.driver.kept, cid)
-        kept = choose_record(self.world, records, cid, self.args.provider)
-        demand_hosts(kept.accepted, records, f"its disk is gone; {down_hint(self.args.name, self.args.provider)}")
+        kept = choose_record(self.world, records, cid, self.args)
+        demand_hosts(kept.accepted, records, f"its disk is gone; {down_hint(self.args)}")
         return Taken(cid, kept.accepted, kept.hmac)
 
     async def login(self, taken: Taken) -> Login | None:
@@ -134,7 +137,7 @@ class _Listed:
         inventory = Inventory(self.args.name, cid, tuple(self.driver.entries(listed)))
         async with await open_hosts(inventory, NO_KEYS, self.world.connect, self.world.clock, patience=0) as hosts:
             records = await read_records(hosts, self.args.name, cid)
-        kept = choose_record(self.world, records, cid, self.args.provider)
+        kept = choose_record(self.world, records, cid, self.args)
         return Taken(cid, self._as_listed(kept.accepted, listed), kept.hmac)
 
     async def login(self, taken: Taken) -> Login | None:  # noqa: ARG002 - the user's own keys
@@ -193,19 +196,26 @@ class _Tagged:
                 await asyncio.gather(*(hosts.reconnect(name) for name in hosts.failures), return_exceptions=True)
             records = await read_records(hosts, self.args.name, cid)
             shown = {f"{h.name}-identity": hosts.get(h.name).host_key for h in inventory.hosts}
-        kept = choose_record(self.world, records, cid, self.args.provider)
+        kept = choose_record(self.world, records, cid, self.args)
         accepted = kept.accepted.model_copy(update={"expires_at": found.expires_at, "region": found.region})
-        demand_hosts(accepted, records, f"its machine is gone; {down_hint(self.args.name, self.args.provider)}")
-        imports = await asyncio.to_thread(self.driver.imports, accepted, found)
+        demand_hosts(accepted, records, f"its machine is gone; {down_hint(self.args)}")
+        imports = await asyncio.to_thread(self._imports, accepted, found)
         wanted = {f"{host.name}-identity" for host in accepted.hosts}
         adopt = {**imports, **{name: key for name, key in shown.items() if name in wanted}}
         return Taken(cid, accepted, kept.hmac, adopt, found.ci_run, found.repo)
 
+    def _imports(self, accepted: Accepted, found: Standing) -> Mapping[str, str]:
+        try:
+            return self.driver.imports(accepted, found)
+        except UsageError as error:  # what cannot be taken over can be removed; a driver knows no files that lead there
+            error.hint = error.hint or down_hint(self.args)
+            raise
+
     async def login(self, taken: Taken) -> Login | None:  # noqa: ARG002 - nothing changes: it is the one that they know
         return self._key()
 
-    def go_on(self, taken: Taken) -> str:
-        return f"run the same `adopt` again, or {down_hint(taken.accepted.cluster, self.args.provider)}"
+    def go_on(self, taken: Taken) -> str:  # noqa: ARG002 - the seam's
+        return f"run the same `adopt` again, or {down_hint(self.args)}"
 
     def _key(self) -> Login:
         from provisioner.transport.login import read_login  # asyncssh: 0.2 s that only connecting needs
@@ -215,7 +225,7 @@ class _Tagged:
         if lacks or self.args.identity is None:
             raise AccessError(
                 f"to enter the machines of {self.args.name} {' and '.join(lacks)} is needed: its state had them",
-                hint=f"without them {down_hint(self.args.name, self.args.provider)}",
+                hint=f"without them {down_hint(self.args)}",
             )
         return read_login(self.args.identity)
 
@@ -260,13 +270,12 @@ async def read_records(hosts: HostSet, name: ClusterName, cid: ClusterId) -> Map
     return dict(zip((h.name for h in hosts.inventory.hosts), found, strict=True))
 
 
-def choose_record(world: World, records: Mapping[HostName, bytes], cid: ClusterId, provider: str) -> Kept:
+def choose_record(world: World, records: Mapping[HostName, bytes], cid: ClusterId, args: AdoptArgs) -> Kept:
     """The record of the first master that has a good one.
 
     Raises UsageError (3) where no host keeps one: an older version made it, or its first `up` was cut;
     PreconditionError (12) where those that are kept cannot be read.
     """
-    name = name_of(cid)
     good: dict[HostName, Kept] = {}
     bad: list[SealerError] = []
     for host in sorted(records, key=lambda host: (len(host), host)):
@@ -280,13 +289,13 @@ def choose_record(world: World, records: Mapping[HostName, bytes], cid: ClusterI
             raise bad[0]
         raise UsageError(
             f"no host of {cid} keeps what was accepted: an older version made it, or its first `up` was cut",
-            hint=down_hint(name, provider),
+            hint=down_hint(args),
         )
     host, kept = next(iter(good.items()))
-    if kept.accepted.provider != provider:
+    if kept.accepted.provider != args.provider:
         raise UsageError(
-            f"{cid} is on provider {kept.accepted.provider}, not {provider}",
-            hint=f"sealer-cloud adopt {name} --provider {kept.accepted.provider}",
+            f"{cid} is on provider {kept.accepted.provider}, not {args.provider}",
+            hint=f"sealer-cloud adopt {args.name} --provider {kept.accepted.provider}",
         )
     if any(other.accepted != kept.accepted for other in good.values()):
         world.events(Warned(f"the masters keep different requests, as a run was cut: that of {host} is taken"))

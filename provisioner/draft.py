@@ -40,6 +40,7 @@ from provisioner.model.planhash import plan_hash
 from provisioner.model.request import Clusterfile, UpArgs, UpRequest
 from provisioner.model.secret import Secret, Value
 from provisioner.model.settle import Folders, settle_logins
+from provisioner.model.site import removal_words, site_words
 from provisioner.placing import demand_price, marks_of, place, with_starts
 from provisioner.replacing import demand_new_machines, demand_other_machines, is_another, is_standing
 from provisioner.settings import resolve_values, with_absolute_files
@@ -62,6 +63,8 @@ class Wish:
     accepted: Accepted
     values: Mapping[str, Value]
     pool_values: Mapping[str, Mapping[str, Value]]
+    files: tuple[str, ...] = ()
+    """As in `Clusterfile`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +105,7 @@ async def make_wish(world: World, args: UpArgs, files: Clusterfile, cluster: Clu
     request = settle_request(asked, world)
     image = await asyncio.to_thread(world.images.resolve, request.image)
     changeset = await asyncio.to_thread(world.images.changeset, image)
-    wish = Wish(request, stored, image, changeset, accept_request(request, image, before, now=now), {}, {})
+    wish = Wish(request, stored, image, changeset, accept_request(request, image, before, now=now), {}, {}, files.files)
     if is_another(wish):  # nothing of the old cluster stands in the new one's request, not even its host names
         wish = replace(wish, accepted=accept_request(request, image, None, now=now))
     environ = world.settings.environ
@@ -173,10 +176,13 @@ def choose_cid(world: World, wish: Wish, driver: Driver) -> ClusterId:
     # A cluster lives in one region, and this one would be there: an account has dozens of others.
     strangers = driver.find(name, (wish.accepted.region,) if wish.accepted.region else ())
     if strangers:
+        where, cids = site_words(driver.name, wish.files), [f.cid for f in strangers]
+        which = f" --cluster-id {cids[0]}" if len(cids) > 1 else ""
+        remove = removal_words(name, driver.name, wish.files, cids)
         raise UsageError(
-            f"{name} stands already on {driver.name} as {', '.join(f.cid for f in strangers)}, but its state is not here",
-            hint=f"take it over with `sealer-cloud adopt {name} --provider {driver.name}`, remove it with "
-            f"`sealer-cloud down {name} --provider {driver.name}`, or take another --name",
+            f"{name} stands already on {driver.name} as {', '.join(cids)}, but its state is not here",
+            hint=f"take it over with `sealer-cloud adopt {name} {where}{which}`, remove it with `{remove}`, "
+            "or take another --name",
         )
     return new_cid(name, world.random)
 

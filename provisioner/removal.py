@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from provisioner import operator, stage2
@@ -28,7 +28,7 @@ from provisioner.model.hosts import Inventory
 from provisioner.model.ids import ClusterId, ClusterName, new_run_id, parse_digest
 from provisioner.model.images import Changeset, PinnedImage
 from provisioner.model.report import DownReport
-from provisioner.model.site import Site
+from provisioner.model.site import Site, removal_words
 from provisioner.transport.hostset import open_hosts
 from provisioner.world import DownPlan, World
 
@@ -161,9 +161,17 @@ async def _look_for(world: World, name: ClusterName, site: Site) -> tuple[FoundC
     if len(looked.found) > 1:
         raise UsageError(
             f"several clusters are called {name}: {', '.join(f.cid for f in looked.found)}",
-            hint="their state is not here; remove each from the state folder that made it",
+            hint=_each(name, looked.found, site),
         )
     return looked.found[0] if looked.found else None, looked.where
+
+
+def _each(name: ClusterName, found: Sequence[FoundCluster], site: Site) -> str:
+    """How each of several goes: by its cid on a cloud, else by the state that `adopt` makes of it."""
+    provider, cids = found[0].provider, [f.cid for f in found]
+    if provider in BOUGHT:
+        return f"name the one that you mean: {removal_words(name, provider, site.files, cids)}"
+    return f"name the one that you mean: sealer-cloud adopt {name} {site.words(provider)} --cluster-id {cids[0]}; then down"
 
 
 async def with_strangers(world: World, target: Target, *, unasked: bool) -> Target:

@@ -20,7 +20,7 @@ from provisioner.events import Phase, PhaseDone, PhaseStarted, Progress
 from provisioner.model.driver import Driver
 from provisioner.model.grammar import BOUGHT
 from provisioner.model.ids import new_run_id
-from provisioner.model.networks import NetworkPlan, Networks, NetworkWish, Part, SharedNetwork, Tell
+from provisioner.model.networks import NetworkPlan, Networks, NetworkWish, Part, SharedNetwork, Tell, delete_words
 from provisioner.model.site import Site
 from provisioner.model.tags import network_tags
 from provisioner.placing import ci_of
@@ -96,13 +96,14 @@ async def create_network(world: World, site: Site, wish: NetworkWish, confirm: C
     changed while a person read, and what the driver raises.
     """
     driver = await _driver(world, site)
-    wish = NetworkWish(wish.name, await _region(driver, site), wish.zones, wish.cidr)
+    region = await _region(driver, site)
+    wish = replace(wish, region=region, words=f"{site.words(driver.name)} --region {region}")
     plan = await _phase(world, Phase.LOOK, f"network {wish.name}", lambda: asyncio.to_thread(driver.plan_network, wish))
     if plan.parts:
         if not confirm(plan):
             raise InterruptedRunError("not confirmed; nothing was changed")
         plan = await _unchanged(world, driver, wish, plan)
-        await _phase(world, Phase.NETWORK, f"network {wish.name}", lambda: _make(world, driver, plan))
+        await _phase(world, Phase.NETWORK, f"network {wish.name}", lambda: _make(world, driver, wish, plan))
     return Created(await _standing(world, driver, wish, plan), plan.parts)
 
 
@@ -186,20 +187,18 @@ async def _unchanged(world: World, driver: Driver, wish: NetworkWish, shown: Net
     return plan
 
 
-async def _make(world: World, driver: Driver, plan: NetworkPlan) -> None:
+async def _make(world: World, driver: Driver, wish: NetworkWish, plan: NetworkPlan) -> None:
     ci_run, repo = ci_of(world.settings.environ)
     tags = network_tags(plan.name, new_run_id(world.clock.now(), world.random), ci_run, repo)
     tell = _teller(world, Phase.NETWORK, len(plan.parts))
+    go_on = f"the same command goes on with what stands; `{delete_words(wish)}` removes it"
     try:
         await asyncio.to_thread(driver.make_network, plan, tags, tell)
     except InterruptedRunError as error:
-        raise InterruptedRunError("interrupted; what was made stands", hint=_GO_ON) from error
+        raise InterruptedRunError("interrupted; what was made stands", hint=go_on) from error
     except SealerError as error:
-        error.hint = error.hint or _GO_ON
+        error.hint = error.hint or go_on
         raise
-
-
-_GO_ON = "the same command goes on with what stands; `sealer-cloud network delete` removes it"
 
 
 async def _standing(world: World, driver: Driver, wish: NetworkWish, plan: NetworkPlan) -> SharedNetwork:
@@ -214,7 +213,7 @@ async def _standing(world: World, driver: Driver, wish: NetworkWish, plan: Netwo
     ids = ", ".join(n.id or "a rest" for n in found) or "nothing"
     raise ProviderError(
         f"network {wish.name} was made, and a look in {wish.region} finds {ids}",
-        hint="if it stands twice, another run made it at the same time: `sealer-cloud network delete` removes both",
+        hint=f"if it stands twice, another run made it at the same time: `{delete_words(wish)}` removes both",
     )
 
 

@@ -7,9 +7,10 @@ from contextlib import suppress
 from typing import Any
 
 from drivers.alicloud.spec import AlicloudSpec
-from drivers.alicloud.things import GROUP, INSTANCE, SUBNET, VPC, Account, Thing, everywhere
+from drivers.alicloud.things import GROUP, INSTANCE, SUBNET, VPC, Account, Thing, ends_machine, everywhere
 from drivers.alicloud.wire import items, tags_in
-from provisioner.errors import AccessError, ProviderError, UsageError
+from drivers.orphans import by_host
+from provisioner.errors import AccessError, UsageError
 from provisioner.model import tags
 from provisioner.model.adoption import Bought, Standing
 from provisioner.model.driver import FoundMachine
@@ -24,9 +25,7 @@ def standing(account: Account, cid: ClusterId) -> Standing:
         "ecs", INSTANCE.listing, region, INSTANCE.path, {"Tag": [{"Key": tags.CID, "Value": str(cid)}]}
     )
     machines = sorted((_bought(row) for row in rows if tags.HOST in tags_in(row)), key=lambda m: m.host)
-    names = [machine.host for machine in machines]
-    if twice := sorted({name for name in names if names.count(name) > 1}):
-        raise ProviderError(f"of {cid} {', '.join(twice)} stands twice", hint="delete the one that is not wanted")
+    by_host(((machine.host, machine.id) for machine in machines), cid, ends_machine(region))
     first = next((t for t in things if t.kind == INSTANCE.kind), None)
     marks: Mapping[str, str] = first.tags if first else {}
     told = {key: marks.get(key) for key in (tags.EXPIRES_AT, tags.CI_RUN, tags.REPO)}
@@ -100,8 +99,5 @@ def imports(spec: AlicloudSpec, found: Standing) -> Mapping[str, str]:
     known = {**found.others, **machines}
     names = [*wanted, *(machine.name for machine in spec.machines)]
     if missing := [name for name in names if name not in known]:
-        raise UsageError(
-            f"of {spec.cluster} these do not stand any more in {spec.region}: {', '.join(missing)}",
-            hint=f"`sealer-cloud down {spec.cluster} --provider alicloud` removes the rest",
-        )
+        raise UsageError(f"of {spec.cluster} these do not stand any more in {spec.region}: {', '.join(missing)}")
     return {name: known[name] for name in names}

@@ -21,6 +21,7 @@ from drivers.alicloud.things import (
     Kinds,
     Thing,
     each,
+    ends_machine,
     everywhere,
     in_order,
 )
@@ -116,7 +117,8 @@ def orphans(account: Account, cid: ClusterId, known: frozenset[str]) -> dict[str
     if not found:
         account.api.waits.sleep(LAG_SECONDS)
         found = everywhere(account, look)
-    machines = by_host(((thing.tags[tags.HOST], thing.id) for thing in found), cid)
+    region = found[0].region if found else account.home
+    machines = by_host(((thing.tags[tags.HOST], thing.id) for thing in found), cid, ends_machine(region))
     if any(not one.startswith("i-") for one in known):  # else we were told of machines alone
         end_strays(account, cid, known)
     return machines

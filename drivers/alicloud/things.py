@@ -157,6 +157,11 @@ class Account:
         return [t for t in found if t.row.get("Type") != "Primary"]  # a machine's first interface goes with it
 
 
+def ends_machine(region: str) -> str:
+    """The command of the vendor's own tool; an id belongs behind it."""
+    return f"aliyun ecs DeleteInstance --RegionId {region} --Force true --InstanceId"
+
+
 def in_order(things: Iterable[Thing]) -> list[Thing]:
     """In the order in which they can be removed."""
     order = {kinds.kind: index for index, kinds in enumerate(ALL)}

@@ -10,7 +10,9 @@ from drivers.aws.api import Api, filters
 from drivers.aws.facts import LIVE
 from drivers.aws.look import Found
 from drivers.aws.spec import AwsSpec
-from provisioner.errors import ProviderError, UsageError
+from drivers.aws.strays import ends_machine
+from drivers.orphans import by_host
+from provisioner.errors import UsageError
 from provisioner.model import tags as words
 from provisioner.model.adoption import Bought, Standing
 from provisioner.model.driver import FoundMachine
@@ -25,9 +27,7 @@ def standing(api: Api, cid: ClusterId, found: Iterable[Found], home: str) -> Sta
     things = [thing for thing in found if thing.state in ("", *LIVE)]
     region = things[0].region if things else home
     machines = sorted(_machines(api, region, things), key=lambda machine: machine.host)
-    names = [machine.host for machine in machines]
-    if twice := sorted({name for name in names if names.count(name) > 1}):
-        raise ProviderError(f"of {cid} {', '.join(twice)} stands twice", hint="terminate the one that is not wanted")
+    by_host(((machine.host, machine.id) for machine in machines), cid, ends_machine(region))
     first = next((thing for thing in things if thing.kind == look.MACHINE), None)
     marks: Mapping[str, str] = first.tags if first else {}
     ends, ci_run, repo = (marks.get(key) for key in (words.EXPIRES_AT, words.CI_RUN, words.REPO))
@@ -97,8 +97,8 @@ def imports(spec: AwsSpec, cluster: str, found: Standing) -> Mapping[str, str]:
     """
     if NAME in spec.tags:
         raise UsageError(
-            f"{cluster} has a tag {NAME} of its own on all its parts, so nobody can tell which of them is which",
-            hint=f"`sealer-cloud down {cluster} --provider aws` removes it; leave tags.{NAME} out of what is to be adopted",
+            f"{cluster} has a tag {NAME} of its own on all its parts, so nobody can tell which of them is which: what is to "
+            f"be adopted must be made without tags.{NAME}"
         )
     placement = spec.placement
     names = ["hosts", "inside", "outside", *(rule.name for rule in spec.ingress)]
@@ -107,10 +107,7 @@ def imports(spec: AwsSpec, cluster: str, found: Standing) -> Mapping[str, str]:
     known = {**found.others, **{str(machine.host): machine.id for machine in found.machines}}
     names += [str(host.wanted.name) for host in spec.hosts]
     if missing := [name for name in names if name not in known]:
-        raise UsageError(
-            f"of {cluster} these do not stand any more in {found.region}: {', '.join(missing)}",
-            hint=f"`sealer-cloud down {cluster} --provider aws` removes the rest",
-        )
+        raise UsageError(f"of {cluster} these do not stand any more in {found.region}: {', '.join(missing)}")
     ours = {name: known[name] for name in names}
     # An association has no tags; it is imported by what it joins.
     joins = (

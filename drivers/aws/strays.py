@@ -17,8 +17,14 @@ KINDS = look.NETWORK | {"security-group"}
 
 def bought(found: Iterable[look.Found], cid: ClusterId) -> dict[str, str]:
     """The machines among these: host → id. Raises ProviderError where one host has two."""
-    pairs = ((t.tags.get(words.HOST), t.id) for t in found if t.kind == look.MACHINE)
-    return by_host(((host, own) for host, own in pairs if host), cid)
+    machines = [t for t in found if t.kind == look.MACHINE and t.tags.get(words.HOST)]
+    region = machines[0].region if machines else ""
+    return by_host(((t.tags[words.HOST], t.id) for t in machines), cid, ends_machine(region))
+
+
+def ends_machine(region: str) -> str:
+    """The command of AWS's own tool; an id belongs behind it."""
+    return f"aws ec2 terminate-instances --region {region} --instance-ids"
 
 
 def end_strays(api: Api, things: Iterable[look.Found], waiting: Waiting) -> tuple[str, ...]:

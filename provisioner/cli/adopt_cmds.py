@@ -105,6 +105,7 @@ def adopt(
         identity=Path(identity) if identity else None,
         host_keys=o.listed(host_key, "HOST_KEY", environ),
         known_hosts=Path(known_hosts) if known_hosts else None,
+        files=site.files,
     )
     return run_adopt(session, args, documents, yes=given["yes"] or given["auto_approve"])
 

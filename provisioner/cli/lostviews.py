@@ -38,8 +38,9 @@ def _next(report: LostReport) -> list[tuple[str, str]]:
     adopt, down = (f"sealer-cloud {verb} {report.cluster} {report.words}" for verb in ("adopt", "down"))
     if len(report.found) == 1:
         return [("adopt", adopt), ("remove", down)]
-    gc = [("remove", f"sealer-cloud gc {report.words} --cluster CID --delete")] if report.provider in BOUGHT else []
-    return [("adopt", f"{adopt} --cluster-id CID"), *gc]
+    cids = [cluster.cid for cluster in report.found]
+    gone = [("remove", f"sealer-cloud gc {report.words} --cluster {cid} --delete") for cid in cids]
+    return [*(("adopt", f"{adopt} --cluster-id {cid}") for cid in cids), *(gone if report.provider in BOUGHT else ())]
 
 
 def _cluster_lines(cluster: LostCluster, *, wide: bool) -> list[Line]:

@@ -55,7 +55,7 @@ def read_clusterfile(sources: Sequence[Source]) -> Reading:
         machines = tuple(Pool(m.name or m.address, m.roles, 1) for m in infra.machines)
         merged.places.check(infra.pools + machines)
     return Reading(
-        Clusterfile(merged.cluster, infra),
+        Clusterfile(merged.cluster, infra, tuple(name for name, _ in sources) if infra else ()),
         tuple(p for report in reports for p in _in_order(report.problems)),
         tuple(p for report in reports for p in _in_order(report.warnings)),
     )

@@ -26,6 +26,8 @@ class NetworkWish:
     region: str
     zones: tuple[str, ...] = ()
     cidr: str | None = None
+    words: str = ""
+    """The flags that lead another command to the same place."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +93,11 @@ class NetworkPlan:
     parts: tuple[Part, ...]
 
 
+def delete_words(wish: NetworkWish) -> str:
+    """The command that removes it."""
+    return f"sealer-cloud network delete {wish.name} {wish.words}".rstrip()
+
+
 def the_one(found: Iterable[SharedNetwork], wish: NetworkWish) -> SharedNetwork | None:
     """The network that the wish means, if it stands.
 
@@ -101,7 +108,7 @@ def the_one(found: Iterable[SharedNetwork], wish: NetworkWish) -> SharedNetwork 
         ids = ", ".join(n.id or "a rest without a VPC" for n in standing)
         raise UsageError(
             f"network {wish.name} stands {len(standing)} times in {wish.region}: {ids}",
-            hint=f"`sealer-cloud network delete {wish.name}` removes them once they are empty",
+            hint=f"`{delete_words(wish)}` removes them once they are empty",
         )
     one = standing[0] if standing else None
     if one and one.cidr and wish.cidr and IPv4Network(one.cidr) != IPv4Network(wish.cidr):

@@ -172,6 +172,8 @@ class Clusterfile:
 
     cluster: ClusterDoc | None = None
     infra: InfraDoc | None = None
+    files: tuple[str, ...] = field(default=(), compare=False)
+    """The files, where they say where machines are: hints name them again."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ Variables of the SDKs stand between the two for endpoints (`model/endpoints.py`)
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from provisioner.errors import InvalidFileError, Problem, UsageError
@@ -48,8 +48,20 @@ class Site:
 
     def words(self, provider: str) -> str:
         """The flags that lead another command there."""
-        files = "".join(f" -f {shlex.quote(file)}" for file in self.files)
-        return f"--provider {provider}{files}"
+        return site_words(provider, self.files)
+
+
+def site_words(provider: str, files: Iterable[str]) -> str:
+    """The flags that lead a command to a provider whose cloud these files describe."""
+    return f"--provider {provider}" + "".join(f" -f {shlex.quote(file)}" for file in files)
+
+
+def removal_words(name: str, provider: str, files: Iterable[str], cids: Sequence[str]) -> str:
+    """The command that removes the first of clusters of one name which no state here knows: `down` takes a name alone."""
+    where = site_words(provider, files)
+    if len(cids) > 1 and provider in BOUGHT:
+        return f"sealer-cloud gc {where} --cluster {cids[0]} --delete"
+    return f"sealer-cloud down {name} {where}"
 
 
 def site_of(

@@ -285,8 +285,9 @@ def test_two_machines_for_one_host_are_never_guessed() -> None:
     }
     rows = [{"InstanceId": i, "Tags": tags} for i in ("i-1", "i-2")]
     account = sweep.Account(Answers((200, {"TotalCount": 2, "Instances": {"Instance": rows}})).api(), "r", ("r",))
-    with pytest.raises(ProviderError, match="stands twice: i-1 and i-2"):
+    with pytest.raises(ProviderError, match="stands twice: i-1 and i-2") as told:
         sweep.orphans(account, ClusterId("demo-abc234"), frozenset())
+    assert "`aliyun ecs DeleteInstance --RegionId r --Force true --InstanceId i-2`" in told.value.hint
     assert sweep.orphans(account, ClusterId("demo-abc234"), frozenset({"i-1"})) == {"m1": "i-2"}
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from provisioner.errors import InvalidFileError, UsageError
 from provisioner.model.clusterfile import parse_clusterfile
-from provisioner.model.site import ANYWHERE, Site, site_of
+from provisioner.model.site import ANYWHERE, Site, removal_words, site_of
 
 HEAD = "apiVersion: sealer.io/v2\nkind: Infra\nspec:\n"
 STACK = "  provider: alicloud\n  region: cn-stack\n  endpoints: {ecs: 'ecs.stack.example:8443'}\n"
@@ -90,3 +90,23 @@ def test_the_next_command_is_led_to_the_same_place() -> None:
     assert Site(None, None, {}, ("In fra.yaml", "b")).words("aws") == "--provider aws -f 'In fra.yaml' -f b"
     with pytest.raises(UsageError, match="no provider is named"):
         ANYWHERE.demand()
+
+
+@pytest.mark.parametrize(
+    ("provider", "cids", "words"),
+    [
+        ("aws", ("app-a",), "down app --provider aws -f 'my infra.yaml'"),
+        ("aws", ("app-a", "app-b"), "gc --provider aws -f 'my infra.yaml' --cluster app-a --delete"),
+        ("local", ("app-a", "app-b"), "down app --provider local -f 'my infra.yaml'"),
+    ],
+)
+def test_what_removes_a_cluster_without_state_names_the_file_and_of_twins_the_one(
+    provider: str, cids: tuple[str, ...], words: str
+) -> None:
+    assert removal_words("app", provider, ("my infra.yaml",), cids) == f"sealer-cloud {words}"
+
+
+def test_files_that_say_nothing_of_machines_are_named_in_no_hint() -> None:
+    assert parse_clusterfile([("f0", (HEAD + STACK).encode())]).files == ("f0",)
+    cluster = "apiVersion: sealer.io/v2\nkind: Cluster\nmetadata: {name: a}\nspec: {image: 'a:1'}\n"
+    assert parse_clusterfile([("f0", cluster.encode())]).files == ()

@@ -65,8 +65,10 @@ async def test_several_of_one_name_are_listed_and_none_is_touched(stage: Stage) 
     (cid, _), machine = next(iter(stage.engine.machines.items()))
     stage.engine.machines["app-zzzzzz", "m1"] = machine
     stage.engine.stacks.clear()
-    with pytest.raises(UsageError, match=f"app-zzzzzz.*|{cid}"):
+    with pytest.raises(UsageError, match=f"app-zzzzzz.*|{cid}") as told:
         await stage.down("local")
+    first = min("app-zzzzzz", str(cid))
+    assert f"sealer-cloud adopt app --provider local --cluster-id {first}" in told.value.hint
     assert len(stage.engine.machines) == 4
 
 

@@ -107,8 +107,9 @@ async def test_another_range_and_twins_are_refused(stage: Stage, cloud: NetworkC
     with pytest.raises(UsageError, match=r"with 10\.0\.0\.0/16, not with 10\.9\.0\.0/16"):
         await create(stage, cloud, replace(WISH, cidr="10.9.0.0/16"))
     cloud.nets["vpc-9"] = replace(cloud.nets["vpc-1"], id="vpc-9")
-    with pytest.raises(UsageError, match="stands 2 times in r1: vpc-1, vpc-9"):
+    with pytest.raises(UsageError, match="stands 2 times in r1: vpc-1, vpc-9") as told:
         await create(stage, cloud)
+    assert "`sealer-cloud network delete ci --provider aws --region r1`" in told.value.hint
 
 
 async def test_what_came_while_a_person_read_is_not_deleted_with_the_rest(stage: Stage, cloud: NetworkCloud) -> None:

@@ -22,6 +22,7 @@ from provisioner.errors import (
 from provisioner.infra.locks import RunLock
 from provisioner.model.driver import Check
 from provisioner.model.ids import ClusterName, RunId
+from provisioner.model.request import Clusterfile, InfraDoc
 from provisioner.world import UpChoice
 
 from .conftest import FILES, UP, YES, Stage, changed
@@ -263,8 +264,10 @@ async def test_all_that_the_machine_lacks_is_said_before_anything_is_made(stage:
 async def test_machines_of_that_name_without_state_are_nobody_elses_to_take(stage: Stage) -> None:
     await stage.stand()
     stage.engine.stacks.clear()
-    with pytest.raises(UsageError, match=r"^app stands already on local as app-\w+, but its state is not here"):
-        await stage.up()
+    with pytest.raises(UsageError, match=r"^app stands already on local as app-\w+, but its state is not here") as told:
+        await stage.up(files=Clusterfile(infra=InfraDoc("local"), files=("infra.yaml",)))
+    for verb in ("adopt", "down"):
+        assert f"`sealer-cloud {verb} app --provider local -f infra.yaml`" in told.value.hint
 
 
 async def test_a_name_is_bound_to_its_image_unless_it_is_replaced(stage: Stage) -> None:
