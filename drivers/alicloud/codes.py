@@ -57,7 +57,7 @@ _TABLE: tuple[tuple[str, Kind], ...] = (
         Kind.CAPACITY,
     ),
     (
-        r"Forbidden\b.*|NoPermission\b.*|NotAuthorized\b.*|UnauthorizedOperation|Unauthorized|InvalidUser\.Unauthorized",
+        r"Forb(?:id|bi|ed)den\b.*|NoPermission\b.*|NotAuthorized\b.*|UnauthorizedOperation|Unauthorized|InvalidUser\.Unauthorized",
         Kind.ACCESS,
     ),
     (
@@ -110,6 +110,10 @@ def error_kind(error: SealerError) -> Kind:
     return kind_of(error.evidence)
 
 
+_FORBIDS = re.compile(r"Forb(id|bi|ed)den|NoPermission|NotAuthorized")
+"""`Forbbiden.SubUser` and `Forbedden.NotSupportRAM` are the vendor's own spellings (error table of the ECS API)."""
+
+
 def forbids(error: SealerError) -> bool:
     """True where the key is good and may not look there: policies often name the regions of their users."""
-    return isinstance(error, AccessError) and error.evidence.startswith(("Forbidden", "NoPermission", "NotAuthorized"))
+    return isinstance(error, AccessError) and bool(_FORBIDS.match(error.evidence))

@@ -11,10 +11,11 @@ from drivers.alicloud.wire import items
 from provisioner.errors import SealerError
 
 CONSOLE_LINES, LINE_LIMIT = 10, 200
+EVERYWHERE = "0.0.0.0/0"
 
 
 def diagnose(api: Api, region: str, machine_id: str) -> tuple[str, ...]:
-    """Status, address, what the security group lets in, the console's last lines. Never raises."""
+    """Status, address, what the security group lets in, the way out, the console's last lines. Never raises."""
     found: list[str] = []
     rows: list[dict[str, Any]] = []
 
@@ -32,7 +33,11 @@ def diagnose(api: Api, region: str, machine_id: str) -> tuple[str, ...]:
         answer = api.call("ecs", "GetInstanceConsoleOutput", region, {"InstanceId": machine_id})
         return console_lines(str(answer.get("ConsoleOutput") or ""))
 
-    for what, look in (("machine", instance), ("security group", groups), ("console", console)):
+    def route() -> list[str]:
+        return [_route(api, region, str(row["VpcAttributes"]["VSwitchId"])) for row in rows]
+
+    looks = (("machine", instance), ("security group", groups), ("route", route), ("console", console))
+    for what, look in looks:
         found += _tried(what, look)
     return tuple(found)
 
@@ -60,6 +65,22 @@ def _group(api: Api, region: str, group: str) -> str:
         for r in items(answer, "Permissions", "Permission")
     ]
     return f"security group {group} lets in: {'; '.join(rules) or 'nothing'}"
+
+
+def _route(api: Api, region: str, subnet: str) -> str:
+    """Where answers go: a machine's public address needs no entry, but one that stands is what holds."""
+    row = api.call("vpc", "DescribeVSwitchAttributes", region, {"VSwitchId": subnet})
+    table = str(row["RouteTable"]["RouteTableId"])
+    asked = {"RouteTableId": table, "DestinationCidrBlock": EVERYWHERE}
+    answer = api.call("vpc", "DescribeRouteEntryList", region, asked)
+    hops = [
+        f"by {hop.get('NextHopType')} {hop.get('NextHopId') or ''}".rstrip() + f", {entry.get('Status')}"
+        for entry in items(answer, "RouteEntrys", "RouteEntry")
+        if entry.get("DestinationCidrBlock") == EVERYWHERE
+        for hop in items(entry, "NextHops", "NextHop")
+    ]
+    none = "not in it: enough for a public address, unless its network has an IPv4 gateway"
+    return f"route table {table} of {subnet}: the default route is {'; '.join(hops) or none}"
 
 
 def console_lines(encoded: str) -> list[str]:

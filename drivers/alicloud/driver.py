@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import TypeVar, cast
 
 from drivers.alicloud import adopting, credentials, sharednet, sweep
-from drivers.alicloud.api import Api, Send, Waits, https
+from drivers.alicloud.api import PAGE_SIZE, Api, Send, Waits, https
 from drivers.alicloud.codes import Kind, error_kind
 from drivers.alicloud.diagnose import diagnose
 from drivers.alicloud.door import let_in
+from drivers.alicloud.dryrun import permission
 from drivers.alicloud.pace import Pace
 from drivers.alicloud.placing import Ask, place, standing_prices
 from drivers.alicloud.policy import policy
@@ -85,6 +86,8 @@ class AlicloudDriver:
         """The region of the request that this driver was last asked about."""
         self._operator = Whereabouts(around)
         self._within: tuple[str, ...] = ()
+        self._owner: str | None = None
+        """Whose account a choice for a standing cluster found, so that the check after it need not ask again."""
 
     def region(self) -> str | None:
         """The region that the variables name."""
@@ -110,15 +113,17 @@ class AlicloudDriver:
     def choose(
         self, accepted: Accepted, cid: ClusterId | None, refused: tuple[Refused, ...] = (), *, standing: frozenset[str]
     ) -> Choice:
-        """Zones, types, disks, image; no call at all where every host stands."""
-        del cid
+        """Zones, types, disks, image, and whether we may; where every host stands one call: whose account this is."""
         check_request(accepted)
         region = self._region(accepted)
         said = operator_cidr(self._around.environ)
         asked = settle_origin(accepted, said, self._operator.network, standing=bool(standing))
         ask = Ask(asked, region, refused, standing, self._around.now(), lambda: self.account(region))
         choice = place(self._api, ask)
-        words = [*credentials.warnings(self._around.environ), *self._ending()]
+        placed = asked.model_copy(update={"placement": dict(choice.placement)})
+        # A second choice of one run was permitted the first time.
+        may = () if refused else permission(self._api, placed, cid, standing)
+        words = [*may, *credentials.warnings(self._around.environ), *self._ending(), *self._whose(placed, standing)]
         return Choice(with_origin(choice.placement, asked), choice.offers, (*choice.notes, *words))
 
     def let_in(self, accepted: Accepted, cid: ClusterId, visit: Visit) -> str:
@@ -204,7 +209,7 @@ class AlicloudDriver:
     def _check_account(self, spec: AlicloudSpec | None, *, standing: bool) -> tuple[Check, ...]:
         if spec is None or not standing or spec.account is None:
             return ()
-        now = _guarded(lambda: self.account(spec.region))
+        now = self._owner or self.account(spec.region, spec.account)
         if now is None or now == spec.account:
             return ()
         detail = f"the cluster is in account {spec.account}, the credentials are of account {now}"
@@ -244,14 +249,29 @@ class AlicloudDriver:
             return Check("plugin", ok=False, detail=error.message, hint=error.hint)
         return Check("plugin", ok=True, detail=f"{self.name} {PLUGIN_VERSION}")
 
-    def account(self, region: str) -> str | None:
-        """The account's id: by STS, or where only ECS and VPC can be reached, by the owner of a network. None: not known."""
+    def account(self, region: str, known: str | None = None) -> str | None:
+        """The account's id: by STS where it can be reached, else by who owns the networks here. None: not known.
+
+        A network may be another account's, shared with this one: where there are several owners only the `known` one counts.
+        """
         own = self._api.endpoints.own
-        if "sts" in own or not own:
+        if "sts" in own or not own:  # whoever names ECS and VPC alone is not to be taken to the real STS
             answer = _guarded(lambda: self._api.call("sts", "GetCallerIdentity", region)) or {}
-            return str(answer["AccountId"]) if answer.get("AccountId") else None
-        vpcs = _guarded(lambda: self._api.call("vpc", "DescribeVpcs", region, {"PageSize": 1})) or {}
-        return next((str(row["OwnerId"]) for row in items(vpcs, "Vpcs", "Vpc") if row.get("OwnerId")), None)
+            if answer.get("AccountId"):
+                return str(answer["AccountId"])
+        vpcs = _guarded(lambda: self._api.call("vpc", "DescribeVpcs", region, {"PageSize": PAGE_SIZE})) or {}
+        owners = {str(row["OwnerId"]) for row in items(vpcs, "Vpcs", "Vpc") if row.get("OwnerId")}
+        if known in owners:
+            return known
+        return owners.pop() if len(owners) == 1 else None
+
+    def _whose(self, placed: Accepted, standing: frozenset[str]) -> tuple[str, ...]:
+        """A word where nothing tells whose account this is: then another one's credentials are not refused."""
+        known = placed.placement.get("account")
+        if known and standing:
+            known = self._owner = self.account(self._region(placed), str(known))
+        lapses = "it is not known whose account this is (no answer of STS, no network that says its owner)"
+        return () if known else (f"{lapses}, so credentials of another account are not refused",)
 
     def declare(
         self, spec: object, marks: Marks, intent: object, sink: OutputSink, adopt: Mapping[str, str]

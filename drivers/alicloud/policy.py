@@ -25,6 +25,7 @@ READS = {
         "GetInstanceConsoleOutput",
     ),
     "vpc": (
+        "DescribeRouteEntryList",
         "DescribeRouteTableList",
         "DescribeVSwitchAttributes",
         "DescribeVSwitches",

@@ -14,7 +14,8 @@ from drivers.aws.choose import kept, offers_of, place
 from drivers.aws.credentials import Credentials, endings, passed_on, region_of, resolve
 from drivers.aws.diagnose import diagnose
 from drivers.aws.door import let_in
-from drivers.aws.facts import LIVE, gather
+from drivers.aws.dryrun import permission
+from drivers.aws.facts import LIVE, differences, gather
 from drivers.aws.permissions import policy
 from drivers.aws.placement import Placement, parse_placement
 from drivers.aws.regions import demand_region, wanted, who
@@ -57,6 +58,7 @@ from provisioner.model.networks import NetworkPlan, Networks, NetworkWish, Share
 
 PLUGIN = "pulumi-resource-aws"
 PLUGIN_DIR = "SEALER_CLOUD_PLUGIN_AWS_DIR"
+ROOT = "root"
 
 
 class AwsDriver:
@@ -94,12 +96,12 @@ class AwsDriver:
     def choose(
         self,
         accepted: Accepted,
-        cid: ClusterId | None,  # noqa: ARG002 - the seam's
+        cid: ClusterId | None,
         refused: tuple[Refused, ...] = (),
         *,
         standing: frozenset[str],
     ) -> Choice:
-        """Machines for the hosts that do not stand; one call (who are we) where all of them do."""
+        """Machines for the hosts that do not stand, and whether we may; one call (who are we) where all of them do."""
         check_request(accepted)
         old = parse_placement(accepted.placement)
         accepted = settle_origin(
@@ -115,8 +117,11 @@ class AwsDriver:
         facts = gather(api, (account, region), accepted, pools, self._around.now())
         placement = place(accepted, old, facts, refused, standing)
         placement = priced(api, facts, placement, tuple(str(host.name) for host in new))
+        may: tuple[str, ...] = ()
+        if not refused:  # a second choice of one run was permitted the first time
+            may = permission(api, accepted.model_copy(update={"placement": placement.to_json(ROOT)}), cid, standing)
         ends = dead_ends(api, placement, accepted.network.get("shared"))
-        return self._chosen(accepted, placement, (*facts.notes, *ends))
+        return self._chosen(accepted, placement, (*may, *facts.notes, *ends, *differences(api, accepted, placement)))
 
     def prices(self, accepted: Accepted, hosts: frozenset[str]) -> Mapping[str, tuple[float, str]]:
         """By one look-up per type, and one for all spot machines."""
@@ -342,7 +347,7 @@ class AwsDriver:
         return region
 
     def _chosen(self, accepted: Accepted, placement: Placement, more: tuple[str, ...] = ()) -> Choice:
-        user = accepted.ssh.user if accepted.ssh else "root"
+        user = accepted.ssh.user if accepted.ssh else ROOT
         ending = endings(self._identity()[0], self._around.now())
         notes = [f"the AWS credentials may end before the run does: {ending}"] if ending else []
         if accepted.expires_at:

@@ -10,6 +10,7 @@ from typing import Any
 from drivers.aws.api import PRICING_REGION, Api, filters, tags_in
 from drivers.aws.catalogue import query_of
 from drivers.aws.choose import CPU, Facts, MachineType
+from drivers.aws.placement import Placement
 from drivers.aws.regions import demand_region
 from provisioner.errors import AccessError, SealerError, UsageError
 from provisioner.model.accepted import Accepted, AcceptedOsImage
@@ -212,6 +213,19 @@ def _network(api: Api, region: str, accepted: Accepted) -> tuple[str | None, dic
     for subnet in sorted(picked, key=lambda s: ids.index(s["SubnetId"]) if s["SubnetId"] in ids else 0):
         by_zone.setdefault(str(subnet["AvailabilityZone"]), str(subnet["SubnetId"]))
     return vpcs.pop(), by_zone
+
+
+def differences(api: Api, accepted: Accepted, placement: Placement) -> tuple[str, ...]:
+    """A note where `network.cidr` stands beside a network that exists and has other ranges; one call where it does."""
+    asked = accepted.network.get("cidr")
+    if placement.vpc is None or not asked:
+        return ()
+    found = api.call("ec2", "describe_vpcs", placement.region, VpcIds=[placement.vpc]).get("Vpcs", ())
+    ranges = [str(one["CidrBlock"]) for vpc in found for one in vpc.get("CidrBlockAssociationSet") or (vpc,)]
+    if asked in ranges:
+        return ()
+    has = ", ".join(ranges)
+    return (f"network.cidr says {asked}, but {placement.vpc} has {has}: it is used as it is",)
 
 
 def _vpc(api: Api, region: str, wanted: str, *, shared: bool) -> str:

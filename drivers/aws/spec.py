@@ -131,10 +131,6 @@ def _check_network(network: Mapping[str, object]) -> None:
     if network.get("vpc") and network.get("shared"):
         raise UsageError("network.vpc and network.shared exclude each other", hint="keep one of them")
     cidr = network.get("cidr")
-    if cidr and existing:
-        raise UsageError(
-            "network.cidr is for a network of our own", hint="leave it out, or network.vpc, subnets and shared"
-        )
     if cidr and (wrong := check_cidr(str(cidr))):
         raise UsageError(f"network.cidr {cidr} {wrong}", hint="write one like 10.0.0.0/16")
 

@@ -63,7 +63,7 @@ def test_choice_is_looked_up_once_and_kept(alicloud):
         request.model_copy(update={"placement": choice.placement}), None, standing=frozenset({"m1", "n1"})
     )
     assert again.placement == choice.placement
-    assert len(alicloud.account.log) == start
+    assert alicloud.account.counts(start) == {"GetCallerIdentity": 1}
     assert alicloud.account.mutations() == []
 
 
@@ -255,9 +255,17 @@ def test_a_new_name_is_no_matter_of_regions_that_a_policy_refuses(alicloud):
 
 
 def test_why_a_machine_does_not_answer(alicloud):
-    _, switch, group = make_network(alicloud)
+    vpc, switch, group = make_network(alicloud)
     own = good(alicloud, "ecs", "RunInstances", **run_words(switch, group))["InstanceIdSets"]["InstanceIdSet"][0]
     lines = driver(alicloud).diagnose("cn-hangzhou", own)
     assert any("machine is" in line for line in lines)
+    assert any(f"{group} lets in" in line for line in lines)
+    assert any(f"of {switch}: the default route is not in it" in line for line in lines)
+    alicloud.account.store.get("vpc", vpc)["DefaultRoute"] = ("Instance", "i-firewall")
+    lines = driver(alicloud).diagnose("cn-hangzhou", own)
+    assert any("the default route is by Instance i-firewall, Available" in line for line in lines)
+    alicloud.account.faults.add(Fault("DescribeRouteEntryList", "Forbidden.RAM", status=403))
+    lines = driver(alicloud).diagnose("cn-hangzhou", own)
+    assert "route: not known (Forbidden.RAM)" in lines
     assert any(f"{group} lets in" in line for line in lines)
     assert driver(alicloud).diagnose("cn-hangzhou", "i-none")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -269,3 +270,19 @@ def test_parts_of_a_network_that_no_state_knows_give_way(alicloud: Simulator) ->
     assert one.orphans(cid, frozenset({CID, vpc, group})) == {}
     assert one.end_strays(cid, frozenset({CID, vpc, group})) == ()
     assert {t.id for t in alicloud.account.store.all()} == {vpc, group}
+
+
+async def test_a_permission_that_lacks_ends_plan_and_up_before_the_engine(user: Cloudy) -> None:
+    account = user.simulator.account
+    whole = json.loads(driver(user.simulator).permissions())["Statement"]
+    account.allowed = frozenset(action for part in whole for action in part["Action"])
+    assert [note for note in (await user.plan(ASKED)).notes if "vpc:CreateVpc is allowed" in note]
+    account.allowed -= {"ecs:RunInstances"}
+    for act in (user.plan, user.up):
+        with pytest.raises(AccessError, match="ecs:RunInstances") as caught:
+            await act(ASKED)
+        assert caught.value.exit_code == 5
+        assert "sealer-cloud doctor --permissions alicloud" in caught.value.hint
+    assert user.engine.mutations == []
+    assert "app" not in user.engine.stacks
+    assert account.mutations() == []

@@ -18,6 +18,9 @@ HANDS = "AKIATESTSOWNHANDS001"
 ACCOUNT = "123456789012"
 REGIONS = ("eu-central-1", "us-west-2")
 """What the account has enabled."""
+REFUSED = "scripted by the test"
+EARNEST = {"CreateVpc"}
+"""What moto does though it is asked with DryRun."""
 READS = ("Describe", "Get", "List")
 _SCOPE = re.compile(r"Credential=([^/]+)/\d+/([^/]+)/([^/]+)/")
 _ID = re.compile(r"(?:vpc|subnet|igw|rtb|rtbassoc|sg|i|vol|sir)-[0-9a-f]{8,}")
@@ -41,8 +44,13 @@ class Call:
         return f"{self.service}:{self.action}"
 
     @property
+    def dry(self):
+        """True for what only asks whether it would be done."""
+        return self.params.get("DryRun") == "true"
+
+    @property
     def mutates(self):
-        return not self.action.startswith(READS)
+        return not self.action.startswith(READS) and not self.dry
 
 
 @dataclass
@@ -50,7 +58,8 @@ class Fault:
     """Answers calls of an action ("" for every one) with an error.
 
     `acted` does the call before; `drop` closes the connection without an answer; `times` None: for ever. `where` is asked
-    of the call; `then` is called after the call was served, before the answer goes out.
+    of the call; `then` is called after the call was served, before the answer goes out. One of an action by name means
+    a dry run of it only with `dry`.
     """
 
     action: str
@@ -61,9 +70,13 @@ class Fault:
     drop: bool = False
     where: object = None
     then: object = None
+    dry: bool = False
+    message: str = REFUSED
     hits: int = 0
 
     def meets(self, call):
+        if self.action and call.dry != self.dry:
+            return False
         wanted = not self.action or call.action == self.action
         return wanted and (self.times is None or self.hits < self.times) and (self.where is None or self.where(call))
 
@@ -105,7 +118,11 @@ class Gate:
             if rule:
                 rule.hits += 1
             code = "UnauthorizedOperation" if self.policy and not allowed(self.policy, call) else ""
-            code = code or (rule.code if rule else "")
+            code = (
+                code
+                or (rule.code if rule else "")
+                or ("DryRunOperation" if call.dry and call.action in EARNEST else "")
+            )
             self.log.append(
                 Call(**{**vars(call), "code": code or ("dropped" if rule and rule.drop and not rule.acted else "")})
             )
@@ -118,7 +135,11 @@ class Gate:
             environ["werkzeug.socket"].shutdown(socket.SHUT_RDWR)
             raise ConnectionResetError
         if code:
-            answer = (f"{rule.status if rule else 403} Refused", [("Content-Type", "text/xml")], _error(call, code))
+            answer = (
+                f"{rule.status if rule else 403} Refused",
+                [("Content-Type", "text/xml")],
+                _error(call, code, rule.message if rule else REFUSED),
+            )
         status, headers, text = answer
         headers = [(k, v) for k, v in headers if k.lower() != "content-length"]
         start_response(status, [*headers, ("Content-Length", str(len(text)))])
@@ -155,8 +176,7 @@ def _read(environ, body):
     return Call(service, params.pop("Action", ""), region, key, params)
 
 
-def _error(call, code):
-    text = "scripted by the test"
+def _error(call, code, text):
     if call.service in ("pricing", "servicequotas"):
         return json.dumps({"__type": code, "message": text}).encode()
     error = f"<Error><Code>{code}</Code><Message>{text}</Message></Error>"

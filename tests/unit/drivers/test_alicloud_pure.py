@@ -269,7 +269,7 @@ def test_a_session_that_ends_soon_is_said(tmp_path: Path, monkeypatch: pytest.Mo
     session = next(c for c in driver.check() if c.name == "session")
     assert session.ok
     assert "10 min" in session.detail
-    monkeypatch.setattr("drivers.alicloud.driver.place", lambda _api, _ask: Choice({}))
+    monkeypatch.setattr("drivers.alicloud.driver.place", lambda _api, _ask: Choice(placement()))
     notes = driver.choose(accepted(), None, standing=frozenset()).notes
     assert [note for note in notes if "token" in note] == [
         "the alicloud token may end before the run does: it ends in 10 min"

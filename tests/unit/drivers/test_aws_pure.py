@@ -77,7 +77,7 @@ def accepted(**more):
     [
         ({"network": {"public": "none"}}, "needs an existing network"),
         ({"network": {"vpc": "vpc-1", "shared": "ci"}}, "exclude each other"),
-        ({"network": {"vpc": "vpc-1", "cidr": "10.0.0.0/16"}}, "network.cidr is for a network of our own"),
+        ({"network": {"vpc": "vpc-1", "cidr": "ten"}}, "network.cidr ten"),
         ({"network": {"cidr": "10.0.0.0/8"}}, "between /16 and /28"),
         ({"network": {"ingress": [{"port": 6443, "protocol": "icmp"}]}}, "neither tcp nor udp"),
         ({"network": {"ingress": [{"port": 6443, "from": "nowhere"}]}}, "is no IPv4 network"),

@@ -23,6 +23,8 @@ ROOMS = (catalogue_calls, groups, instance_calls, instances, tagging, vpc)
 """Importing them enters their actions into the table."""
 
 
+DRY = " (dry run)"
+
 class Hosts(Protocol):
     """Real hosts behind the instances."""
 
@@ -59,9 +61,19 @@ class Call:
     at: float = field(default_factory=time.monotonic)
 
     @property
+    @property
+    def dry(self) -> bool:
+        """True for what only asks whether it would be done."""
+        return self.params.get("DryRun") == "true"
+
+    @property
+    def name(self) -> str:
+        """The action, marked where it is dry."""
+        return f"{self.action}{DRY if self.dry else ''}"
+
     def mutates(self) -> bool:
         """True for what changes the account."""
-        return not self.action.startswith(("Describe", "Get", "List")) and self.params.get("DryRun") != "true"
+        return not self.action.startswith(("Describe", "Get", "List")) and not self.dry
 
 
 @dataclass
@@ -106,8 +118,8 @@ class Account:
             self.log.append(Call(p.get("Action", ""), {}, key, error.code))
 
     def counts(self, start: int = 0) -> Counter[str]:
-        """How often each action was called since the log had `start` lines."""
-        return Counter(call.action for call in self.log[start:])
+        """How often each action was called since the log had `start` lines; dry runs under a name of their own."""
+        return Counter(call.name for call in self.log[start:])
 
     def mutations(self, start: int = 0) -> list[str]:
         """The changing calls since then, in order."""

@@ -32,7 +32,9 @@ class Fault:
     hits: int = 0
 
     def matches(self, action: str, params: Mapping[str, str]) -> bool:
-        """True if this rule is meant for the call."""
+        """True if this rule is meant for the call: one of an action by name means a dry run of it only if it says so."""
+        if params.get("DryRun") == "true" and self.action == action and "DryRun" not in self.where:
+            return False
         named = self.action in {"*", action} or (self.action.endswith("*") and action.startswith(self.action[:-1]))
         return named and self.times != 0 and all(params.get(k) == v for k, v in self.where.items())
 

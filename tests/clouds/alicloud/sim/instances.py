@@ -39,8 +39,7 @@ def run_instances(account: Account, p: Params) -> dict[str, Any]:
     for group in groups:
         account.store.get("group", group, p["RegionId"])
     _check_offer(account, p, switch)
-    if p.flag("DryRun"):
-        raise ApiError(400, "DryRunOperation", "Request validation has been passed with DryRun flag set.")
+    p.end_dry_run()
     made = [_make(account, p, switch, groups) for _ in range(p.number("Amount", 1))]
     return {"InstanceIdSets": {"InstanceIdSet": [t.id for t in made]}, "OrderId": "", "TradePrice": 0.0}
 

@@ -43,9 +43,10 @@ def create_vpc(account: Account, p: Params) -> dict[str, Any]:
     block = _block(p["CidrBlock"])
     if not block.is_private:
         raise ApiError(400, "InvalidCidrBlock.Malformed", "The specified CidrBlock is no private network.")
+    p.end_dry_run()
     made = account.store.add(
         "vpc", p["RegionId"], p.tags(), CidrBlock=p["CidrBlock"], VpcName=p.get("VpcName", ""),
-        Description=p.get("Description", ""),
+        Description=p.get("Description", ""), DefaultRoute=("", ""),
     )  # fmt: skip
     ids = {"VpcId": made.id, "VRouterId": f"vrt-{made.id}", "RouteTableId": f"vtb-{made.id}"}
     return {**ids, "ResourceGroupId": GROUP}
@@ -89,7 +90,13 @@ def describe_routes(account: Account, p: Params) -> dict[str, Any]:
          "Status": "Available", "NextHops": {"NextHop": [{"NextHopType": "local"}]}}
         for s in switches
     ]  # fmt: skip
-    return page(p, rows, "RouteEntrys", "RouteEntry")
+    rows += [
+        {"RouteTableId": p["RouteTableId"], "DestinationCidrBlock": "0.0.0.0/0", "Type": "Custom", "Status": "Available",
+         "NextHops": {"NextHop": [{"NextHopType": kind, "NextHopId": hop}]}}
+        for kind, hop in [vpc["DefaultRoute"]] if hop
+    ]  # fmt: skip
+    wanted = p.get("DestinationCidrBlock")
+    return page(p, [r for r in rows if wanted in {None, r["DestinationCidrBlock"]}], "RouteEntrys", "RouteEntry")
 
 
 @action("vpc", "ModifyVpcAttribute", "VpcId", "VpcName Description CidrBlock EnableIPv6")
@@ -121,6 +128,7 @@ def create_switch(account: Account, p: Params) -> dict[str, Any]:
     others = account.store.all("vswitch", lambda t: t["VpcId"] == vpc.id)
     if any(block.overlaps(_block(t["CidrBlock"])) for t in others):
         raise ApiError(400, "InvalidCidrBlock.Overlapped", "Specified CIDR block is overlapped.")
+    p.end_dry_run()
     made = account.store.add(
         "vswitch", p["RegionId"], p.tags(), VpcId=vpc.id, ZoneId=p["ZoneId"], CidrBlock=p["CidrBlock"],
         VSwitchName=p.get("VSwitchName", ""), Description=p.get("Description", ""), Next=10,

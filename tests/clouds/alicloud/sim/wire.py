@@ -76,6 +76,11 @@ class Params(dict[str, str]):
         """True for `true`."""
         return self.get(name, "").lower() == "true"
 
+    def end_dry_run(self) -> None:
+        """Stands before whatever is made. Raises ApiError where nothing is to be made."""
+        if self.flag("DryRun"):
+            raise ApiError(400, "DryRunOperation", "Request validation has been passed with DryRun flag set.")
+
     def number(self, name: str, default: int = 0) -> int:
         """A whole number. Raises ApiError for something else."""
         try:

@@ -1,0 +1,98 @@
+"""Whether the caller may make what was chosen: asked by dry runs, before anything is made.
+
+Source: `DryRun` in the EC2 API Reference: DryRunOperation with the permission, UnauthorizedOperation without it. The
+request must look like the real one: Karpenter's was refused by policies that ask for metadata options (its issue 9018),
+and, without a subnet, failed for accounts without a default VPC (7834).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from drivers.aws.api import Api, CodeError
+from drivers.aws.failures import DENIED
+from drivers.aws.spec import DEVICES, AwsHost, parse_aws
+from provisioner.errors import SealerError
+from provisioner.model.accepted import Accepted
+from provisioner.model.ids import ClusterId
+from provisioner.model.permits import MADE, Tried, dry_tags, told
+
+FORBIDDEN = DENIED - {"OptInRequired"}
+"""What a policy says; a region or an image that nobody subscribed to is another matter."""
+ELSEWHERE = "refused in the default VPC, which will not be used"
+_NETWORK = re.compile(r"on resource: \S*:(?:subnet|vpc|security-group|network-interface)/")
+
+
+def permission(api: Api, accepted: Accepted, cid: ClusterId | None, standing: frozenset[str]) -> tuple[str, ...]:
+    """The plan's line on machines to make, and on a network where one is to be made; nothing where all stands.
+
+    `accepted` holds its placement. One call for the machines, one for a network. Raises AccessError (5).
+    """
+    new = [host for host in accepted.hosts if host.name not in standing]
+    if not new:
+        return ()
+    spec = parse_aws(accepted)
+    place, host = spec.placement, next(h for h in spec.hosts if h.wanted.name == new[0].name)
+    subnet = place.subnets.get(host.placed.zone) if place.vpc else None
+    tried = []
+    if place.vpc is None and not standing:
+        network = {"CidrBlock": place.cidr, "TagSpecifications": _marked(dry_tags(accepted, cid), "vpc")}
+        tried.append(_try(api, place.region, "create_vpc", network))
+    marked = _marked(dry_tags(accepted, cid, new[0]), "instance", "volume")
+    request = {**machine_request(host, subnet), "TagSpecifications": marked}
+    return (told("aws", [*tried, _try(api, place.region, "run_instances", request)]),)
+
+
+def machine_request(host: AwsHost, subnet: str | None) -> dict[str, object]:
+    """One machine as it would be bought; `subnet` None: that is not there yet, and EC2 looks at its default one."""
+    placed = host.placed
+    where = {"SubnetId": subnet} if subnet else {"Placement": {"AvailabilityZone": placed.zone}}
+    disks = [
+        {"DeviceName": device, "Ebs": {"VolumeSize": size, "VolumeType": "gp3", "DeleteOnTermination": True}}
+        for device, size in zip(DEVICES, host.data_disks, strict=False)
+    ]
+    limit = {} if placed.price_limit is None else {"MaxPrice": f"{placed.price_limit:g}"}
+    spot = {"InstanceMarketOptions": {"MarketType": "spot", "SpotOptions": limit}} if placed.spot else {}
+    return {
+        "MinCount": 1,
+        "MaxCount": 1,
+        "ImageId": placed.image,
+        "InstanceType": placed.machine_type,
+        "MetadataOptions": {"HttpEndpoint": "enabled", "HttpTokens": "required", "HttpPutResponseHopLimit": 1},
+        **where,
+        **({"BlockDeviceMappings": disks} if disks else {}),
+        **spot,
+    }
+
+
+def _marked(tags: Mapping[str, str], *kinds: str) -> list[dict[str, object]]:
+    each = [{"Key": key, "Value": value} for key, value in tags.items()]
+    return [{"ResourceType": kind, "Tags": each} for kind in kinds]
+
+
+def _try(api: Api, region: str, action: str, request: Mapping[str, object]) -> Tried:
+    name = f"ec2:{'RunInstances' if action == 'run_instances' else 'CreateVpc'}"
+    try:
+        answer = api.attempt("ec2", action, region, **request, DryRun=True)
+    except CodeError as error:
+        # A policy may well keep machines to tagged networks, and so out of the one that stands in for ours.
+        elsewhere = "SubnetId" not in request and bool(_NETWORK.search(error.message))
+        refused = error.code in FORBIDDEN
+        return Tried(name, ELSEWHERE if refused and elsewhere else error.code, refused=refused and not elsewhere)
+    except SealerError:
+        return Tried(name, "no answer")
+    _undo(api, region, answer)
+    return Tried(name, MADE)
+
+
+def _undo(api: Api, region: str, answer: Mapping[str, Any]) -> None:
+    """Take away what a dry run made. What does not go carries our tags, so `gc` lists it."""
+    machines = [machine["InstanceId"] for machine in answer.get("Instances") or ()]
+    with contextlib.suppress(SealerError):
+        if machines:
+            api.call("ec2", "terminate_instances", region, InstanceIds=machines)
+        if answer.get("Vpc"):
+            api.call("ec2", "delete_vpc", region, VpcId=answer["Vpc"]["VpcId"])
