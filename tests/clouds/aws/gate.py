@@ -21,6 +21,7 @@ REGIONS = ("eu-central-1", "us-west-2")
 REFUSED = "scripted by the test"
 EARNEST = {"CreateVpc"}
 """What moto does though it is asked with DryRun."""
+DRY = " (dry run)"
 READS = ("Describe", "Get", "List")
 _SCOPE = re.compile(r"Credential=([^/]+)/\d+/([^/]+)/([^/]+)/")
 _ID = re.compile(r"(?:vpc|subnet|igw|rtb|rtbassoc|sg|i|vol|sir)-[0-9a-f]{8,}")
@@ -29,7 +30,10 @@ MARKS = ("sealer-cloud:cid", "sealer-cloud:network")
 
 @dataclass(frozen=True)
 class Call:
-    """One signed call as it arrived. `code` is what it was answered: empty where it was done."""
+    """One signed call as it arrived. `code` is what it was answered: empty where it was done.
+
+    In the log the action of a dry run ends with DRY.
+    """
 
     service: str
     action: str
@@ -41,7 +45,7 @@ class Call:
     @property
     def name(self):
         """As policies name it."""
-        return f"{self.service}:{self.action}"
+        return f"{self.service}:{self.action.removesuffix(DRY)}"
 
     @property
     def dry(self):
@@ -58,8 +62,8 @@ class Fault:
     """Answers calls of an action ("" for every one) with an error.
 
     `acted` does the call before; `drop` closes the connection without an answer; `times` None: for ever. `where` is asked
-    of the call; `then` is called after the call was served, before the answer goes out. One of an action by name means
-    a dry run of it only with `dry`.
+    of the call; `then` is called after the call was served, before the answer goes out. One that names an action
+    or asks `where` means dry runs only with `dry`.
     """
 
     action: str
@@ -75,7 +79,7 @@ class Fault:
     hits: int = 0
 
     def meets(self, call):
-        if self.action and call.dry != self.dry:
+        if (self.action or self.where) and call.dry != self.dry:
             return False
         wanted = not self.action or call.action == self.action
         return wanted and (self.times is None or self.hits < self.times) and (self.where is None or self.where(call))
@@ -123,9 +127,9 @@ class Gate:
                 or (rule.code if rule else "")
                 or ("DryRunOperation" if call.dry and call.action in EARNEST else "")
             )
-            self.log.append(
-                Call(**{**vars(call), "code": code or ("dropped" if rule and rule.drop and not rule.acted else "")})
-            )
+            dropped = "dropped" if rule and rule.drop and not rule.acted else ""
+            action = f"{call.action}{DRY if call.dry else ''}"
+            self.log.append(Call(**{**vars(call), "action": action, "code": code or dropped}))
         answer = None
         if (rule and rule.acted) or not (code or (rule and rule.drop)):
             answer = self._served(call, environ)

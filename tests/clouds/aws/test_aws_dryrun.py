@@ -11,6 +11,7 @@ from provisioner.model.accepted import AcceptedSpot
 from provisioner.model.driver import Refused
 from provisioner.model.permits import MADE
 from tests.clouds.aws.cloud import ZONES, Clock
+from tests.clouds.aws.gate import DRY
 from tests.clouds.aws.made import make_network
 from tests.clouds.aws.requests import accepted, chosen
 
@@ -24,7 +25,7 @@ DENIED = (
 
 def asked(gate, start=0):
     """The dry runs since then."""
-    return [call.action for call in gate.log[start:] if call.dry]
+    return [call.action.removesuffix(DRY) for call in gate.log[start:] if call.dry]
 
 
 def said(notes):

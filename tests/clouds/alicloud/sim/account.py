@@ -22,8 +22,8 @@ from tests.clouds.alicloud.sim.wire import HIDDEN, ApiError, Dropped, Params
 ROOMS = (catalogue_calls, groups, instance_calls, instances, tagging, vpc)
 """Importing them enters their actions into the table."""
 
-
 DRY = " (dry run)"
+
 
 class Hosts(Protocol):
     """Real hosts behind the instances."""
@@ -52,7 +52,7 @@ class Key:
 
 @dataclass(frozen=True)
 class Call:
-    """One line of the log."""
+    """One line of the log; a dry run's action ends with DRY."""
 
     action: str
     params: Mapping[str, str]
@@ -61,16 +61,11 @@ class Call:
     at: float = field(default_factory=time.monotonic)
 
     @property
-    @property
     def dry(self) -> bool:
         """True for what only asks whether it would be done."""
-        return self.params.get("DryRun") == "true"
+        return self.action.endswith(DRY)
 
     @property
-    def name(self) -> str:
-        """The action, marked where it is dry."""
-        return f"{self.action}{DRY if self.dry else ''}"
-
     def mutates(self) -> bool:
         """True for what changes the account."""
         return not self.action.startswith(("Describe", "Get", "List")) and not self.dry
@@ -109,7 +104,7 @@ class Account:
         finally:
             shown = {k: "***" if k in HIDDEN else v for k, v in p.items()}
             with self._log_lock:
-                self.log.append(Call(p.get("Action", ""), shown, key, code))
+                self.log.append(Call(f"{p.get('Action', '')}{DRY if p.flag('DryRun') else ''}", shown, key, code))
         return {"RequestId": str(uuid.uuid4()).upper(), **answer}
 
     def refuse(self, p: Params, key: str, error: ApiError) -> None:
@@ -118,8 +113,8 @@ class Account:
             self.log.append(Call(p.get("Action", ""), {}, key, error.code))
 
     def counts(self, start: int = 0) -> Counter[str]:
-        """How often each action was called since the log had `start` lines; dry runs under a name of their own."""
-        return Counter(call.name for call in self.log[start:])
+        """How often each action was called since the log had `start` lines."""
+        return Counter(call.action for call in self.log[start:])
 
     def mutations(self, start: int = 0) -> list[str]:
         """The changing calls since then, in order."""
