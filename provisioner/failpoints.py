@@ -29,6 +29,9 @@ FAILPOINTS = (
     "looked",
 )
 """Every hop of stage 2, in order."""
+PLUGIN_FAILPOINTS = ("made-Intent", "made-HostKey", "made-HostIdentity")
+"""In our plugin of the engine: the resource is made, and nobody was told."""
+_WAYS = {"kill": signal.SIGKILL, "stop": signal.SIGSTOP, "fail": None}
 
 Failpoint = Callable[[str], None]
 
@@ -38,19 +41,27 @@ def no_failpoint(_name: str) -> None:
 
 
 def arm_failpoint(text: str) -> Failpoint:
-    """A failpoint from `NAME=kill` or `NAME=fail`: at that place the process dies as by SIGKILL, or an error is raised.
+    """A failpoint from `NAME=kill|stop|fail`: there the process dies as by SIGKILL, stands still, or an error is raised.
 
-    Raises UsageError for an unknown name or way: a test that arms nothing would prove nothing.
+    One that stands still waits for a test that kills the whole run, of which it is but a part. Raises UsageError for an
+    unknown name or way: a test that arms nothing would prove nothing.
     """
     wanted, _, way = text.partition("=")
-    if wanted not in FAILPOINTS or way not in {"kill", "fail"}:
-        raise UsageError(f"{text!r} is no failpoint", hint=f"NAME=kill|fail, NAME one of {', '.join(FAILPOINTS)}")
+    names = (*FAILPOINTS, *PLUGIN_FAILPOINTS)
+    if wanted not in names or way not in _WAYS:
+        raise UsageError(f"{text!r} is no failpoint", hint=f"NAME={'|'.join(_WAYS)}, NAME one of {', '.join(names)}")
+    signum = _WAYS[way]
 
     def hit(name: str) -> None:
         if name != wanted:
             return
-        if way == "kill":
-            os.kill(os.getpid(), signal.SIGKILL)
-        raise SealerError(f"failpoint {name}")
+        if signum is None:
+            raise SealerError(f"failpoint {name}")
+        os.kill(os.getpid(), signum)
 
     return hit
+
+
+def failpoint_of(text: str) -> Failpoint:
+    """As `arm_failpoint`; without a text one that does nothing."""
+    return arm_failpoint(text) if text else no_failpoint

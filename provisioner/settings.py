@@ -140,6 +140,11 @@ def python_executable() -> str:
     return sys.executable
 
 
+def plugin_failpoint(environ: Mapping[str, str] | None = None) -> str:
+    """Where a test has the plugin stop, by `$SEALER_CLOUD_FAILPOINT` (see `failpoints`); empty for everybody else."""
+    return (os.environ if environ is None else environ).get(f"{PREFIX}FAILPOINT", "")
+
+
 def plugin_run_dir(environ: Mapping[str, str] | None = None) -> Path | None:
     """Where a plugin records its pid: `$SEALER_CLOUD_RUN_DIR`, set by the run that starts the engine; else None.
 

@@ -9,6 +9,7 @@ from concurrent import futures
 import grpc
 
 from provisioner.errors import SealerError
+from provisioner.failpoints import failpoint_of
 from provisioner.model.wire import to_wire
 from provisioner.plugin.baremetal import BaremetalKind
 from provisioner.plugin.gate import Gate
@@ -22,7 +23,7 @@ from provisioner.plugin.network import NetworkKind
 from provisioner.plugin.newcomers import Establish, diagnose_by_driver, establish_by_ssh
 from provisioner.plugin.service import SealerProvider
 from provisioner.plugin.stubs import provider_pb2_grpc
-from provisioner.settings import plugin_run_dir
+from provisioner.settings import plugin_failpoint, plugin_run_dir
 
 WORKERS = 160
 """Hosts are made in parallel: as many as the engine asks for at once, and its own questions never wait behind them.
@@ -75,7 +76,7 @@ def serve(machines: Callable[[], Machines], *, establish: Establish | None = Non
         HostKeyKind(),
         HostIdentityKind(establish or establish_by_ssh(lambda: gate.closed), diagnose_by_driver),
     )
-    provider = SealerProvider(kinds, gate)
+    provider = SealerProvider(kinds, gate, failpoint_of(plugin_failpoint()))
     with recorded(plugin_run_dir()):
         server, port = make_server(provider)
         sys.stdout.write(f"{port}\n")  # the protocol: this line, and nothing else, ever

@@ -15,6 +15,7 @@ from google.protobuf import empty_pb2
 
 import provisioner
 from provisioner.errors import UsageError
+from provisioner.failpoints import Failpoint, no_failpoint
 from provisioner.plugin.gate import Gate
 from provisioner.plugin.kinds import Change, Kind, Old, check_fields
 from provisioner.plugin.status import status_of
@@ -39,11 +40,15 @@ def answered(method: _Method) -> _Method:
 
 
 class SealerProvider(provider_pb2_grpc.ResourceProviderServicer):
-    """`pulumi-resource-sealer`: stateless but for the gate, so parallel calls need no lock."""
+    """`pulumi-resource-sealer`: stateless but for the gate, so parallel calls need no lock.
 
-    def __init__(self, kinds: Iterable[Kind], gate: Gate) -> None:
+    `failpoint` is hit as `made-<type>` when something is made, before the engine hears of it.
+    """
+
+    def __init__(self, kinds: Iterable[Kind], gate: Gate, failpoint: Failpoint = no_failpoint) -> None:
         self._kinds = {kind.type_name: kind for kind in kinds}
         self._gate = gate
+        self._failpoint = failpoint
         self.greeted = threading.Event()
         """Set by the engine's first call."""
 
@@ -122,6 +127,8 @@ class SealerProvider(provider_pb2_grpc.ResourceProviderServicer):
         kind = self._kind(request)
         with self._gate.operation():
             id_, outputs = kind.create(decode(request.properties), preview=request.preview)
+        if not request.preview:
+            self._failpoint(f"made-{kind.type_name.rpartition(':')[2]}")
         return provider_pb2.CreateResponse(id=id_, properties=encode(outputs))
 
     @answered

@@ -12,6 +12,7 @@ from drivers.local.defaults import default_paths
 from drivers.local.look import leftovers
 from drivers.local.sweep import sweep
 from provisioner.errors import CapacityError, PreconditionError
+from provisioner.failpoints import failpoint_of, no_failpoint
 from provisioner.model.wire import from_wire
 from provisioner.plugin.gate import Gate
 from provisioner.plugin.host import HostKind
@@ -29,8 +30,8 @@ INTENT, NETWORK, HOST = "sealer:index:Intent", "sealer:local:Network", "sealer:l
 REQUEST = {"cluster": "etcd", "env": {"A": "1"}, "hosts": [], "cmd": None}
 
 
-def serve(machines):
-    provider = SealerProvider((IntentKind(), NetworkKind(machines), HostKind(machines)), Gate())
+def serve(machines, failpoint=no_failpoint):
+    provider = SealerProvider((IntentKind(), NetworkKind(machines), HostKind(machines)), Gate(), failpoint)
     server, port = make_server(provider)
     return server, Client(port)
 
@@ -121,6 +122,16 @@ def test_what_is_not_offered_says_so(client, capfd):
     for call in calls:
         assert status(call) == (grpc.StatusCode.UNIMPLEMENTED, "not offered by pulumi-resource-sealer")
     assert capfd.readouterr() == ("", ""), "the engine would show what is logged"
+
+
+def test_a_test_may_end_it_between_the_make_and_the_word(machines):
+    server, client = serve(machines, failpoint_of("made-Intent=fail"))
+    inputs = {"schemaVersion": 1, "cid": "etcd-abcdef", "request": REQUEST}
+    client.create(INTENT, inputs, preview=True)
+    assert "SealerError at failpoints" in status(lambda: client.create(INTENT, inputs))[1]
+    client.close()
+    server.stop(None).wait()
+    assert failpoint_of("") is no_failpoint
 
 
 def test_unknown_types_and_imports_are_refused(client):

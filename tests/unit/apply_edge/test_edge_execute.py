@@ -350,6 +350,16 @@ def test_failpoint_kills_as_power_loss_does() -> None:
     assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == -signal.SIGKILL
 
 
+def test_failpoint_stands_still_until_somebody_kills_it() -> None:
+    pid = os.fork()
+    if pid == 0:
+        arm_failpoint("made-Intent=stop")("made-Intent")
+        os._exit(0)
+    assert os.WIFSTOPPED(os.waitpid(pid, os.WUNTRACED)[1])
+    os.kill(pid, signal.SIGKILL)
+    os.waitpid(pid, 0)
+
+
 @pytest.mark.slow
 async def test_master_that_cannot_be_told_is_a_warning(cluster: Cluster) -> None:
     def lose_m2(context: RunContext) -> None:
