@@ -8,8 +8,9 @@ from dataclasses import replace
 from functools import partial
 
 from provisioner.draft import Draft, check_machine
-from provisioner.errors import AccessError, CapacityError, ProviderError
+from provisioner.errors import AccessError, CapacityError, ProviderError, UsageError
 from provisioner.events import Warned
+from provisioner.model.accepted import Accepted
 from provisioner.model.driver import Choice, Driver, Refused
 from provisioner.model.engine import StackState
 from provisioner.model.failover import moved_lines, over_price, price_of, refusal_lines, refused_by
@@ -39,6 +40,7 @@ async def raise_machines(world: World, draft: Draft, max_price: float | None) ->
         await asyncio.to_thread(draft.driver.start, tuple(stopped.values()))
     adopt = await _orphans(world, draft)
     if adopt:
+        _demand_disks(draft, adopt)
         draft = await _as_bought(world, draft, frozenset(adopt))
     renew = renewed_keys(draft.plan.infra, adopt, draft.run)  # once: the same word at every try renews nothing twice
     refused: tuple[Refused, ...] = ()
@@ -105,6 +107,31 @@ async def _orphans(world: World, draft: Draft) -> Mapping[str, str]:
             hint = f"`sealer-cloud down {draft.plan.cluster}` removes it too"
             world.events(Warned(f"machine {machine} ({host}) carries this cluster's tags and has no place in it", hint))
     return {host: machine for host, machine in found.items() if host in wanted}
+
+
+def _demand_disks(draft: Draft, adopt: Mapping[str, str]) -> None:
+    """Refuse to take over a machine with other disks than are asked for now: the engine would change it, or end it.
+
+    No plan has named that. Raises UsageError (3).
+    """
+    before = draft.wish.stored.accepted if draft.wish.stored else None
+    if before is None:
+        return
+    old, new = _disks(before), _disks(draft.wish.accepted)
+    differ = [host for host in adopt if host in old and host in new and old[host] != new[host]]
+    if differ:
+        name = draft.plan.cluster
+        told = "; ".join(f"{host} ({adopt[host]}) with {old[host]}, and not {new[host]}" for host in differ)
+        raise UsageError(
+            f"a run that was cut has made {told}",
+            hint=f"write the disks as they were and run the same command again, or `sealer-cloud down {name}` first",
+        )
+
+
+def _disks(accepted: Accepted) -> dict[str, str]:
+    """By host, in the words of the file."""
+    said = {p.name: f"systemDisk {p.system_disk or 'default'}, dataDisks {[*p.data_disks]}" for p in accepted.pools}
+    return {str(host.name): said[host.pool] for host in accepted.hosts}
 
 
 async def found_by_tag(

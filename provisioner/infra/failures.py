@@ -38,6 +38,8 @@ _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 _LOCKED_BY = re.compile(r"created by (?P<who>\S+) \(pid (?P<pid>\d+)\) at (?P<when>\S+)")
 _MISLEADING = "ResourceRegistrationFailed"
 """What the SDK says of everything that depended on what failed: true, and no cause."""
+_MISMATCH = "inputs to import do not match"
+"""The engine's own words before it changed its ways in 2026: what stands differs from what the program says."""
 _PARTS = {"sealer:index:HostKey": "-key", "sealer:index:HostIdentity": "-identity"}
 _MEANS: dict[Meaning | None, type[SealerError]] = {None: ProviderError, Meaning.ACCESS: AccessError}
 _HINTS: dict[Meaning | None, str] = {
@@ -159,6 +161,8 @@ def _of_resources(outcome: Outcome) -> list[SealerError]:
 
 
 def _cause(step: StepSeen, text: str, more: str) -> SealerError:
+    if _MISMATCH in text:
+        return _mismatch(step, text, more)
     code = read_code(_COLOUR.sub("", text))
     meaning = meaning_of(code)
     kind = _MEANS.get(meaning, CapacityError)
@@ -172,6 +176,19 @@ def _cause(step: StepSeen, text: str, more: str) -> SealerError:
     if isinstance(error, CapacityError):
         error.code, error.hosts = code, (host,) if host else ()
     return error
+
+
+def _mismatch(step: StepSeen, text: str, more: str) -> SealerError:
+    """Older engines take over a machine only as it is; newer ones change it to what is asked for."""
+    host = _host_of(step)
+    cluster = step.urn.removeprefix("urn:pulumi:").partition("::")[0]
+    return ProviderError(
+        f"{host or step.name} stands already, and is another {step.type} than is asked for now: {clean(text)}{more}",
+        host=host,
+        phase="machines",
+        hint="write type, image, disks and tags as they were when it was made and run the same command again, take a "
+        f"newer engine (`sealer-cloud engine install`), or remove all of it: `sealer-cloud down {cluster}`",
+    )
 
 
 def _host_of(step: StepSeen) -> str:

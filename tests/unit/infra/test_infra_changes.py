@@ -209,6 +209,23 @@ def test_a_provider_that_refuses_the_keys_before_any_resource_is_told_as_such():
     assert "LTAI" not in str(error)
 
 
+def test_what_a_silent_machine_said_last_is_not_cut_away():
+    told = to_wire(HostError(f"m1 was not reached; {'console: line; ' * 90}console: no space left", host="m1"))
+    error = to_error(outcome(failed(told, "m1-identity", "sealer:index:HostIdentity")))
+    assert error.message.endswith("console: no space left")
+    assert len(to_error(outcome(failed(to_wire(HostError("x" * 9000)), "m1"))).message) < 4 * MESSAGE_LIMIT + 1
+
+
+def test_a_machine_that_stands_otherwise_than_asked_for_is_named_with_a_way_on():
+    said = "inputs to import do not match the existing resource: [instanceType]"
+    broken = StepSeen("urn:pulumi:shop::sealer-cloud::x::m1", CLOUD, "m1", "import", "failed")
+    error = to_error(outcome((DiagnosticSeen("error", said, broken.urn), broken)))
+    assert (type(error), error.host) == (ProviderError, "m1")
+    assert error.message.startswith("m1 stands already")
+    assert "[instanceType]" in error.message
+    assert "`sealer-cloud down shop`" in error.hint
+
+
 def test_a_failed_identity_or_key_names_its_host():
     error = to_error(outcome(failed("odd", "m1-identity", "sealer:index:HostIdentity")))
     assert error.host == "m1"
