@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from drivers.aws import look
-from drivers.aws.api import Api, filters
+from drivers.aws.api import Api, filters, machines_of
 from drivers.aws.facts import LIVE
 from drivers.aws.look import Found
 from drivers.aws.spec import AwsSpec
@@ -55,21 +55,15 @@ def _machines(api: Api, region: str, things: Iterable[Found]) -> list[Bought]:
             str(row.get("PrivateIpAddress") or ""),
             str(row["PublicIpAddress"]) if row.get("PublicIpAddress") else None,
         )
-        for row in _rows(api, region, list(hosts))
+        for row in machines_of(api, region, list(hosts))
     ]
-
-
-def _rows(api: Api, region: str, ids: list[str]) -> list[Mapping[str, Any]]:
-    """Machines as the service tells them, by their ids; no call for none, which would ask for all."""
-    batches = api.pages("ec2", "describe_instances", region, "Reservations", InstanceIds=ids) if ids else ()
-    return [row for batch in batches for row in batch.get("Instances", ()) if row["InstanceId"] in ids]
 
 
 def seen(api: Api, found: Iterable[Found]) -> tuple[FoundMachine, ...]:
     """The machines among these things as they stand, by host."""
     things = {thing.id: thing for thing in found if thing.kind == look.MACHINE}
     regions = sorted({thing.region for thing in things.values()})
-    rows = [row for r in regions for row in _rows(api, r, [t.id for t in things.values() if t.region == r])]
+    rows = [row for r in regions for row in machines_of(api, r, [t.id for t in things.values() if t.region == r])]
     return tuple(sorted((_seen(row, things[row["InstanceId"]]) for row in rows), key=lambda m: (m.host, m.id)))
 
 

@@ -1,9 +1,11 @@
 """The driver against a simulated account: who we are, what is chosen, what is found by tag and removed."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
 
+from drivers.aws import adopting
 from drivers.aws.failures import CAPACITY
 from provisioner.errors import AccessError, CapacityError, PreconditionError, ProviderError, UsageError
 from provisioner.model.accepted import AcceptedPool, AcceptedSpot
@@ -167,6 +169,17 @@ def test_orphans_are_told_and_no_machine_or_disk_is_ended(cloud):
     assert lost in told.value.message
     assert again in told.value.message
     assert volume in cloud.standing()
+
+
+def test_a_machine_that_went_between_two_looks_keeps_no_other_from_being_seen(cloud):
+    subnet, _ = make_network(cloud)
+    stays = make_machine(cloud, subnet, "m1")
+    driver = cloud.driver()
+    api, found = driver._reach()[1], driver._of(ClusterId(CID))
+    machine = next(thing for thing in found if thing.id == stays)
+    gone = replace(machine, id="i-0123456789abcdef0", tags={**machine.tags, "sealer-cloud:host": "n1"})
+    assert [m.id for m in adopting.seen(api, [*found, gone])] == [stays]
+    assert [m.id for m in adopting.standing(api, ClusterId(CID), [*found, gone], REGION).machines] == [stays]
 
 
 def test_diagnose_says_what_can_be_seen_and_never_fails(cloud):
