@@ -58,6 +58,8 @@ class Facts:
     spot: Mapping[tuple[str, str], float] = field(default_factory=dict)
     """Spot prices now, USD per hour, by zone and type."""
     room: Mapping[bool, int | None] = field(default_factory=dict)
+    root_device: str = ""
+    """What the image calls its system disk, like `/dev/xvda`; empty where it does not say."""
     vpc: str | None = None
     subnets: Mapping[str, str] = field(default_factory=dict)
     """Existing subnets by zone, where the network is not ours."""

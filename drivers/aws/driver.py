@@ -119,7 +119,8 @@ class AwsDriver:
         placement = priced(api, facts, placement, tuple(str(host.name) for host in new))
         may: tuple[str, ...] = ()
         if not refused:  # a second choice of one run was permitted the first time
-            may = permission(api, accepted.model_copy(update={"placement": placement.to_json(ROOT)}), cid, standing)
+            placed = accepted.model_copy(update={"placement": placement.to_json(ROOT)})
+            may = permission(api, placed, cid, standing, facts.root_device)
         ends = dead_ends(api, placement, accepted.network.get("shared"))
         return self._chosen(accepted, placement, (*may, *facts.notes, *ends, *differences(api, accepted, placement)))
 

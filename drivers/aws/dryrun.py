@@ -14,6 +14,7 @@ from typing import Any
 
 from drivers.aws.api import Api, CodeError
 from drivers.aws.failures import DENIED
+from drivers.aws.placement import DISK
 from drivers.aws.spec import DEVICES, AwsHost, parse_aws
 from provisioner.errors import SealerError
 from provisioner.model.accepted import Accepted
@@ -22,11 +23,14 @@ from provisioner.model.permits import MADE, Tried, dry_tags, told
 
 FORBIDDEN = DENIED - {"OptInRequired"}
 """What a policy says; a region or an image that nobody subscribed to is another matter."""
-ELSEWHERE = "refused in the default VPC, which will not be used"
-_NETWORK = re.compile(r"on resource: \S*:(?:subnet|vpc|security-group|network-interface)/")
+ELSEWHERE = "refused for what stands in for a network or group that is not made yet"
+_RESOURCE = re.compile(r"on resource: \S*:([a-z-]+)/")
+_STAND_INS = frozenset({"subnet", "vpc", "security-group", "network-interface"})
 
 
-def permission(api: Api, accepted: Accepted, cid: ClusterId | None, standing: frozenset[str]) -> tuple[str, ...]:
+def permission(
+    api: Api, accepted: Accepted, cid: ClusterId | None, standing: frozenset[str], root_device: str
+) -> tuple[str, ...]:
     """The plan's line on machines to make, and on a network where one is to be made; nothing where all stands.
 
     `accepted` holds its placement. One call for the machines, one for a network. Raises AccessError (5).
@@ -40,19 +44,23 @@ def permission(api: Api, accepted: Accepted, cid: ClusterId | None, standing: fr
     tried = []
     if place.vpc is None and not standing:
         network = {"CidrBlock": place.cidr, "TagSpecifications": _marked(dry_tags(accepted, cid), "vpc")}
-        tried.append(_try(api, place.region, "create_vpc", network))
+        tried.append(_try(api, place.region, "create_vpc", network, frozenset()))
     marked = _marked(dry_tags(accepted, cid, new[0]), "instance", "volume")
-    request = {**machine_request(host, subnet), "TagSpecifications": marked}
-    return (told("aws", [*tried, _try(api, place.region, "run_instances", request)]),)
+    request = {**machine_request(host, subnet, root_device), "TagSpecifications": marked}
+    stand_ins = frozenset({"security-group"}) if subnet else _STAND_INS
+    return (told("aws", [*tried, _try(api, place.region, "run_instances", request, stand_ins)]),)
 
 
-def machine_request(host: AwsHost, subnet: str | None) -> dict[str, object]:
+def machine_request(host: AwsHost, subnet: str | None, root_device: str) -> dict[str, object]:
     """One machine as it would be bought; `subnet` None: that is not there yet, and EC2 looks at its default one."""
     placed = host.placed
-    where = {"SubnetId": subnet} if subnet else {"Placement": {"AvailabilityZone": placed.zone}}
+    card = {"DeviceIndex": 0, "SubnetId": subnet, "AssociatePublicIpAddress": host.public}
+    where = {"NetworkInterfaces": [card]} if subnet else {"Placement": {"AvailabilityZone": placed.zone}}
+    sizes = [(root_device, host.system_disk), *zip(DEVICES, host.data_disks, strict=False)]
     disks = [
-        {"DeviceName": device, "Ebs": {"VolumeSize": size, "VolumeType": "gp3", "DeleteOnTermination": True}}
-        for device, size in zip(DEVICES, host.data_disks, strict=False)
+        {"DeviceName": device, "Ebs": {"VolumeSize": size, "VolumeType": DISK, "DeleteOnTermination": True}}
+        for device, size in sizes
+        if device
     ]
     limit = {} if placed.price_limit is None else {"MaxPrice": f"{placed.price_limit:g}"}
     spot = {"InstanceMarketOptions": {"MarketType": "spot", "SpotOptions": limit}} if placed.spot else {}
@@ -73,13 +81,14 @@ def _marked(tags: Mapping[str, str], *kinds: str) -> list[dict[str, object]]:
     return [{"ResourceType": kind, "Tags": each} for kind in kinds]
 
 
-def _try(api: Api, region: str, action: str, request: Mapping[str, object]) -> Tried:
+def _try(api: Api, region: str, action: str, request: Mapping[str, object], stand_ins: frozenset[str]) -> Tried:
     name = f"ec2:{'RunInstances' if action == 'run_instances' else 'CreateVpc'}"
     try:
         answer = api.attempt("ec2", action, region, **request, DryRun=True)
     except CodeError as error:
         # A policy may well keep machines to tagged networks, and so out of the one that stands in for ours.
-        elsewhere = "SubnetId" not in request and bool(_NETWORK.search(error.message))
+        about = _RESOURCE.search(error.message)
+        elsewhere = about is not None and about[1] in stand_ins
         refused = error.code in FORBIDDEN
         return Tried(name, ELSEWHERE if refused and elsewhere else error.code, refused=refused and not elsewhere)
     except SealerError:

@@ -30,7 +30,7 @@ def gather(api: Api, where: tuple[str, str], accepted: Accepted, pools: frozense
     """
     account, region = where
     note = demand_region(api, region)
-    image, arch = find_image(api, region, accepted.os_image)
+    image, arch, root_device = find_image(api, region, accepted.os_image)
     zones = zones_of(api, region, accepted.zones)
     vpc, subnets = _network(api, region, accepted)
     if vpc:
@@ -45,6 +45,7 @@ def gather(api: Api, where: tuple[str, str], accepted: Accepted, pools: frozense
         zones=zones,
         image=image,
         arch=arch,
+        root_device=root_device,
         types=types,
         sold=_sold(api, region, types, zones),
         spot=spot_prices(api, region, types, now) if wants_spot else {},
@@ -55,8 +56,8 @@ def gather(api: Api, where: tuple[str, str], accepted: Accepted, pools: frozense
     )
 
 
-def find_image(api: Api, region: str, wanted: AcceptedOsImage | None) -> tuple[str, str]:
-    """The AMI's id and architecture: by its id, or the newest of a catalogue name."""
+def find_image(api: Api, region: str, wanted: AcceptedOsImage | None) -> tuple[str, str, str]:
+    """The AMI's id, architecture and root device: by its id, or the newest of a catalogue name."""
     if wanted and wanted.id:
         found = list(api.pages("ec2", "describe_images", region, "Images", ImageIds=[wanted.id]))
         if not found:
@@ -71,7 +72,7 @@ def find_image(api: Api, region: str, wanted: AcceptedOsImage | None) -> tuple[s
             hint = "set osImage.id to the id of an AMI of that region"
             raise UsageError(f"{region} has no image {query.name} of owner {query.owner}", hint=hint)
     newest = max(found, key=lambda image: str(image.get("CreationDate", "")))
-    return str(newest["ImageId"]), str(newest.get("Architecture", "x86_64"))
+    return str(newest["ImageId"]), str(newest.get("Architecture", "x86_64")), str(newest.get("RootDeviceName", ""))
 
 
 def on_demand_price(api: Api, region: str, machine_type: str) -> float | None:

@@ -73,9 +73,14 @@ def test_a_dry_run_is_the_real_request_in_all_that_policies_look_at(cloud):
     assert "ec2:RunInstances is allowed" in said(choice.notes)
     params = next(call.params for call in cloud.gate.log if call.dry)
     wanted = {
-        "SubnetId": subnet,
+        "NetworkInterface.1.SubnetId": subnet,
+        "NetworkInterface.1.AssociatePublicIpAddress": "false",
+        "BlockDeviceMapping.1.DeviceName": cloud.client().describe_images(ImageIds=[cloud.image()])["Images"][0][
+            "RootDeviceName"
+        ],
+        "BlockDeviceMapping.1.Ebs.VolumeSize": "10",
         "MetadataOptions.HttpTokens": "required",
-        "BlockDeviceMapping.1.Ebs.VolumeType": "gp3",
+        "BlockDeviceMapping.2.Ebs.VolumeType": "gp3",
         "InstanceMarketOptions.SpotOptions.MaxPrice": "1.5",
         "TagSpecification.2.ResourceType": "volume",
     }
@@ -94,19 +99,26 @@ def test_what_a_policy_forbids_is_named_before_anything_is_made(cloud, lacking):
     assert cloud.standing() == before
 
 
-@pytest.mark.parametrize("kind", ["subnet", "instance"])
-def test_a_refusal_for_the_default_network_alone_stops_nothing(cloud, kind):
+@pytest.mark.parametrize(
+    ("kind", "stands", "stops"),
+    [
+        ("subnet", False, False),
+        ("subnet", True, True),
+        ("security-group", True, False),
+        ("instance", False, True),
+    ],
+)
+def test_a_refusal_for_what_stands_in_for_a_network_or_group_stops_nothing(cloud, kind, stands, stops):
+    subnet, _ = make_network(cloud)
+    network = {"subnets": [subnet], "public": "none"} if stands else {}
     cloud.gate.fault("RunInstances", "UnauthorizedOperation", status=403, dry=True, message=DENIED.format(kind))
-    driver, request = cloud.driver(), accepted(cloud.image())
-    if kind == "instance":
+    driver, request = cloud.driver(), accepted(cloud.image(), network=network)
+    if stops:
         with pytest.raises(AccessError, match="ec2:RunInstances"):
             driver.choose(request, None, standing=NONE)
-        return
-    assert f"ec2:RunInstances is not refused ({ELSEWHERE})" in said(driver.choose(request, None, standing=NONE).notes)
-    subnet, _ = make_network(cloud)
-    there = accepted(cloud.image(), network={"subnets": [subnet], "public": "none"})
-    with pytest.raises(AccessError, match="ec2:RunInstances"):
-        driver.choose(there, None, standing=NONE)
+    else:
+        notes = driver.choose(request, None, standing=NONE).notes
+        assert f"ec2:RunInstances is not refused ({ELSEWHERE})" in said(notes)
 
 
 @pytest.mark.parametrize("code", ["VPCIdNotSpecified", "OptInRequired", ""])
