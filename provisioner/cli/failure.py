@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 import platform
+import re
 import time
 import traceback
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from provisioner import __version__
@@ -14,13 +15,14 @@ from provisioner.cli.screen import Screen
 from provisioner.cli.text import Line, Lines, escape, escape_lines, plain
 from provisioner.errors import InterruptedRunError, InvalidFileError, SealerError, UsageError, worst_of
 from provisioner.files import atomic_write, private_folder
-from provisioner.settings import Settings
+from provisioner.settings import PREFIX, Settings
 
 TAIL = 20
 """Lines of a step's output that the screen shows; the whole log's path stands below them."""
 
 TRACE = 2
 """`-v` given this often: tracebacks on the screen."""
+_FLAG = re.compile(r"--([a-z][a-z-]+)")
 
 
 def to_sealer(error: BaseException) -> SealerError | None:
@@ -47,6 +49,21 @@ def report_failure(error: BaseException, screen: Screen, settings: Settings | No
     if screen.look.machine:
         screen.document(error_document(known))
     return known.exit_code
+
+
+def by_variable(error: BaseException, words: Sequence[str], environ: Mapping[str, str]) -> BaseException:
+    """The error, naming the variable where it names a flag that nobody wrote: its value came from there."""
+    known = to_sealer(error)
+    found = _FLAG.match(known.message) if isinstance(known, UsageError) else None
+    if known is None or found is None:
+        return error
+    flag, variable = found[0], PREFIX + found[1].replace("-", "_").upper()
+    written = (flag, f"-{found[1][0]}")
+    if not environ.get(variable) or any(w in written or w.startswith(f"{flag}=") for w in words):
+        return error
+    known.message = variable + known.message.removeprefix(flag)
+    known.hint = known.hint.replace(f"{flag} ", f"{variable}=")
+    return known
 
 
 def error_document(error: SealerError) -> dict[str, object]:

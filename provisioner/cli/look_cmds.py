@@ -34,6 +34,7 @@ def status(
 
     session = open_session(output, quiet=quiet, verbose=verbose, color=color)
     if name is None:
+        sites.refuse_site(session, provider, region, infra_file)
         return run_list(session)
     return run_status(session, name, sites.read_site(provider, region, infra_file))
 

@@ -58,7 +58,7 @@ def _run(words: list[str]) -> int:
 
 
 def _fail(error: BaseException, words: list[str]) -> int:
-    from provisioner.cli.failure import report_failure
+    from provisioner.cli.failure import by_variable, report_failure
     from provisioner.cli.screen import Look, make_screen
     from provisioner.errors import SealerError
     from provisioner.settings import load_settings
@@ -72,7 +72,7 @@ def _fail(error: BaseException, words: list[str]) -> int:
         settings = None
     environ = settings.environ if settings else {}
     look = Look(output=wanted_format(words, environ), verbose=verbosity(words), color=_colored(words, settings))
-    return report_failure(error, make_screen(look), settings)
+    return report_failure(by_variable(error, _own(words), environ), make_screen(look), settings)
 
 
 def _colored(words: Sequence[str], settings: Settings | None) -> bool:

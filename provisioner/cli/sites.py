@@ -9,6 +9,7 @@ import typer
 
 from provisioner.cli.options import listed
 from provisioner.cli.run import Session
+from provisioner.settings import PREFIX
 
 if TYPE_CHECKING:
     from provisioner.model.request import Clusterfile
@@ -38,6 +39,26 @@ def read_site(provider: str | None, region: str | None, file: Sequence[str] | No
         what = f"-f {' '.join(file)}: no Infra document in it says where a cloud is"
         raise UsageError(what, hint="name the file with `kind: Infra`, or leave -f out")
     return site
+
+
+def refuse_site(session: Session, provider: str | None, region: str | None, file: Sequence[str] | None) -> None:
+    """Refuse words that say where to look, of a command that looks at this state folder alone. Variables say nothing here.
+
+    Raises UsageError (3).
+    """
+    environ = session.settings.environ
+    said = provider if provider != environ.get(f"{PREFIX}PROVIDER") else None
+    if not said and not file and region in {None, environ.get(f"{PREFIX}REGION")}:
+        return
+    from provisioner.errors import UsageError
+    from provisioner.model.site import site_words
+
+    where = site_words(said, file or ()) if said else "--provider PROVIDER"
+    raise UsageError(
+        "without a NAME status lists the clusters of this state folder, wherever their machines are",
+        hint=f"`sealer-cloud gc {where}` shows what stands there by tag, and deletes nothing; with a NAME one cluster "
+        f"is looked for: `sealer-cloud status NAME {where}`",
+    )
 
 
 def read_both(

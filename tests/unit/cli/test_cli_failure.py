@@ -11,10 +11,11 @@ import typer
 from jsonschema import Draft202012Validator
 
 from provisioner import errors
-from provisioner.cli.failure import bug_report, error_document, failure_lines, report_failure, to_sealer
+from provisioner.cli.failure import bug_report, by_variable, error_document, failure_lines, report_failure, to_sealer
 from provisioner.cli.screen import Look, Screen
 from provisioner.cli.text import to_plain
 from provisioner.errors import HostError, ImageError, InvalidFileError, Problem, SealerError, StepError, UsageError
+from provisioner.model.deadline import parse_ttl
 from provisioner.settings import load_settings
 
 SCHEMA = json.loads((Path(__file__).resolve().parents[3] / "docs" / "schema" / "error.schema.json").read_text())
@@ -117,3 +118,28 @@ def test_a_report_that_cannot_be_written_hides_nothing(tmp_path: Path) -> None:
     err = io.StringIO()
     assert report_failure(RuntimeError("x"), Screen(Look(), io.StringIO(), err), settings) == 1
     assert "a bug of ours: RuntimeError" in err.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("words", "environ", "message", "hint"),
+    [
+        ([], {"SEALER_CLOUD_TTL": "5"}, "SEALER_CLOUD_TTL '5' is no duration", "like SEALER_CLOUD_TTL=2h"),
+        (["--ttl", "5"], {"SEALER_CLOUD_TTL": "1h"}, "--ttl '5' is no duration", "like --ttl 2h"),
+        (["--ttl=5"], {"SEALER_CLOUD_TTL": "1h"}, "--ttl '5' is no duration", "like --ttl 2h"),
+        ([], {}, "--ttl '5' is no duration", "like --ttl 2h"),
+    ],
+)
+def test_a_value_of_a_variable_is_refused_by_the_variables_name(
+    words: list[str], environ: dict[str, str], message: str, hint: str
+) -> None:
+    with pytest.raises(UsageError) as caught:
+        parse_ttl("5")
+    told = by_variable(caught.value, words, environ)
+    assert isinstance(told, UsageError)
+    assert told.message.startswith(message)
+    assert told.hint.endswith(hint)
+
+
+def test_other_errors_are_let_through_as_they_are() -> None:
+    for error in (HostError("--ttl of a host"), ValueError("--ttl"), UsageError("no flag")):
+        assert by_variable(error, [], {"SEALER_CLOUD_TTL": "5"}) is error

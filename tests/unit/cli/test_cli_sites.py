@@ -143,3 +143,24 @@ def test_what_a_look_found_in_every_form(
         assert main(["status", "etcd", "--provider", "aws", "-o", form]) == 0
     assert said in capsys.readouterr().out
     assert asked == []
+
+
+@pytest.mark.parametrize("words", [("--provider", "aws"), ("--region", "r-1"), ("-f", "Infra.yaml")], ids=" ".join)
+def test_status_of_no_cluster_refuses_words_that_say_where_to_look(
+    words: tuple[str, ...], asked: list[tuple[Any, ...]], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["status", *words]) == 3
+    told = capsys.readouterr().err
+    assert "without a NAME" in told
+    assert "sealer-cloud gc --provider" in told
+    assert not asked
+
+
+def test_status_of_no_cluster_lists_whatever_variables_say(
+    asked: list[tuple[Any, ...]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in (("PROVIDER", "aws"), ("REGION", "r-1"), ("FILE", "Infra.yaml")):
+        monkeypatch.setenv(f"SEALER_CLOUD_{name}", value)
+    with mock.patch("provisioner.access.list_clusters", return_value=()):
+        assert main(["status"]) == 0
+    assert not asked
