@@ -26,6 +26,7 @@ from provisioner.files import atomic_write, private_folder
 from provisioner.infra.locks import cluster_folder, holder
 from provisioner.model.accepted import Accepted
 from provisioner.model.adoption import OnDisks
+from provisioner.model.deadline import is_expired
 from provisioner.model.engine import StackState
 from provisioner.model.grammar import BOUGHT, did_you_mean
 from provisioner.model.hosts import ClusterKeys, Inventory, InventoryHost
@@ -93,13 +94,14 @@ async def status(world: World, name: ClusterName) -> StatusReport:
         facts = await stage2.read_hosts(hosts, reading)
     rows = stage2.read_status(inventory, facts)
     lock = holder(world.settings, name)
+    early = "changing" if lock else "expired" if is_expired(accepted, world.clock.now()) else ""
     return StatusReport(
         cluster=name,
         cid=cid,
         image_reference=accepted.image.reference,
         image_digest=accepted.image.digest,
         provider=accepted.provider,
-        phase=_phase(stored, rows, locked=lock is not None, starts=_has_start(world, accepted)),
+        phase=_phase(stored, rows, early, starts=_has_start(world, accepted)),
         hosts=rows,
         outputs=show_outputs(merge_outputs(inventory.hosts, facts), masker_of(reading)),
         expires_at=accepted.expires_at,
@@ -247,9 +249,10 @@ def _resolvable(world: World, env: Mapping[str, str]) -> dict[str, Value]:
     return found
 
 
-def _phase(stored: StackState, rows: tuple[HostStatus, ...], *, locked: bool, starts: bool) -> str:
-    if locked:
-        return "changing"
+def _phase(stored: StackState, rows: tuple[HostStatus, ...], early: str, *, starts: bool) -> str:
+    """`early` is the phase of a cluster whose hosts do not matter to it."""
+    if early:
+        return early
     unstarted = {"empty", "laid"} if starts else {"empty"}
     if stored.pending or not rows or any(row.state in unstarted for row in rows):
         return "incomplete"

@@ -41,7 +41,7 @@ from provisioner.model.request import Clusterfile, UpArgs, UpRequest
 from provisioner.model.secret import Secret, Value
 from provisioner.model.settle import Folders, settle_logins
 from provisioner.model.site import removal_words, site_words
-from provisioner.placing import demand_price, marks_of, place, with_starts
+from provisioner.placing import demand_price, demand_time, marks_of, place, with_starts
 from provisioner.replacing import demand_new_machines, demand_other_machines, is_another, is_standing
 from provisioner.settings import resolve_values, with_absolute_files
 from provisioner.together import together
@@ -217,6 +217,7 @@ async def make_draft(world: World, wish: Wish, choice: UpChoice, *, acting: bool
         )
         previewed = replace(seen, plan=_settle_plan(wish, with_starts(seen, wish.accepted.provider)))
         demand_new_machines(wish, previewed.plan)
+        demand_time(wish.accepted, previewed.plan, world.clock.now())
         _demand_machines(wish, choice, previewed.plan)
         inputs = _plan_inputs(wish, choice, cid, previewed, facts=facts, keys=keys)
         plan = _with_offers(world, _joint_plan(wish, choice, cid, previewed, inputs), wish, chosen)

@@ -6,9 +6,11 @@ import asyncio
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
+from datetime import datetime
 
 from provisioner.errors import CapacityError
 from provisioner.model.accepted import Accepted, AcceptedPool
+from provisioner.model.deadline import check_new_machines
 from provisioner.model.driver import Choice, Driver, Marks, Offer
 from provisioner.model.engine import Previewed
 from provisioner.model.failover import over_price
@@ -78,6 +80,15 @@ def with_starts(seen: Previewed, provider: str) -> InfraPlan:
         same=tuple(c for c in infra.same if c not in starts),
         update=(*infra.update, *(replace(c, detail="start again") for c in starts)),
     )
+
+
+def demand_time(accepted: Accepted, infra: InfraPlan, now: datetime) -> None:
+    """Refuse machines for which the deadline is too near; those that are gone show in the preview alone.
+
+    Raises UsageError (3).
+    """
+    if any(is_machine(c.type) for c in (*infra.create, *infra.replace)):
+        check_new_machines(accepted, now)
 
 
 def stopped_machines(outputs: StackOutputs, provider: str) -> dict[str, str]:

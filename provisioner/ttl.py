@@ -13,7 +13,7 @@ from provisioner.draft import check_machine
 from provisioner.errors import DeadlineError, HostError, UsageError
 from provisioner.events import Phase, PhaseDone, PhaseStarted, Warned
 from provisioner.model.accepted import Accepted
-from provisioner.model.deadline import deadline_in, keeper_of
+from provisioner.model.deadline import check_soonest, deadline_in, is_expired, is_too_near, keeper_of, soonest_of
 from provisioner.model.engine import StackState
 from provisioner.model.grammar import BOUGHT
 from provisioner.model.ids import ClusterId, ClusterName, HostName, new_run_id
@@ -60,8 +60,10 @@ async def extend(world: World, name: ClusterName, seconds: int) -> TtlReport:
 
 
 async def set_in(world: World, name: ClusterName, seconds: int) -> TtlReport:
-    """Have the deadline so many seconds from now, whatever it was."""
-    return await _change(world, name, lambda _before: deadline_in(seconds, world.clock.now()))
+    """Have the deadline so many seconds from now, or as soon as its cloud takes one, whatever it was."""
+    _, accepted, _ = require_cluster(world, name)
+    ahead = max(seconds, soonest_of(accepted.provider))
+    return await _change(world, name, lambda _before: deadline_in(ahead, world.clock.now()))
 
 
 async def cancel(world: World, name: ClusterName) -> TtlReport:
@@ -89,14 +91,17 @@ async def _change(world: World, name: ClusterName, deadline: Callable[[str | Non
             )
         wanted = accepted.model_copy(update={"expires_at": deadline(accepted.expires_at)})
         if wanted.expires_at != accepted.expires_at:
+            check_soonest(accepted.provider, wanted.expires_at, world.clock.now())
             await hops.repair(world, name)
-            await _apply(world, wanted, cid)
+            now = world.clock.now()
+            anew = " --ttl 2h" if is_expired(accepted, now) or is_too_near(accepted, now) else ""
+            await _apply(world, wanted, cid, f"sealer-cloud up -n {name}{anew}")
         silent = await _tell_hosts(world, wanted, stored) if accepted.provider in _GUEST else ()
     return _report(wanted, cid, accepted.expires_at, silent)
 
 
-async def _apply(world: World, wanted: Accepted, cid: ClusterId) -> None:
-    """Have the engine update tags and release times; anything more than that is `up`'s."""
+async def _apply(world: World, wanted: Accepted, cid: ClusterId, again: str) -> None:
+    """Have the engine update tags and release times; anything more than that is `up`'s, which `again` is the command for."""
     driver = await asyncio.to_thread(world.driver, wanted.provider, wanted.endpoints)
     spec = driver.parse_spec(wanted)
     await asyncio.to_thread(check_machine, driver, spec, standing=True)
@@ -107,17 +112,17 @@ async def _apply(world: World, wanted: Accepted, cid: ClusterId) -> None:
     begun = world.clock.monotonic()
     world.events(PhaseStarted(Phase.MACHINES))
     seen = await world.engine.preview(name, cid, program, world.events, needs)
-    _refuse_more(name, seen.plan)
+    _refuse_more(name, seen.plan, again)
     await world.engine.up(name, cid, program, world.events, needs)
     world.events(PhaseDone(Phase.MACHINES, "deadline set", world.clock.monotonic() - begun))
 
 
-def _refuse_more(name: ClusterName, plan: InfraPlan) -> None:
+def _refuse_more(name: ClusterName, plan: InfraPlan, again: str) -> None:
     more = [f"{op} {c.name}" for op in ("create", "replace", "delete") for c in getattr(plan, op)]
     if more:
         raise UsageError(
             f"other changes of {name} wait ({', '.join(more[:5])}{' …' if more[5:] else ''}); its deadline was not moved",
-            hint=f"run `sealer-cloud up -n {name}` first",
+            hint=f"run `{again}` first",
         )
 
 

@@ -13,9 +13,10 @@ from drivers.alicloud.choose import Candidate, Market, Want
 from drivers.alicloud.facts import ARCHITECTURES, Bought, Facts, Price
 from drivers.alicloud.prices import look_up
 from drivers.alicloud.regions import demand_region
-from drivers.alicloud.spec import MIN_TTL, RELEASE_GRACE, Network, check_request
+from drivers.alicloud.spec import Network, check_request
 from provisioner.errors import CapacityError, UsageError
 from provisioner.model.accepted import Accepted, AcceptedHost, AcceptedPool
+from provisioner.model.deadline import check_new_machines
 from provisioner.model.driver import Choice, Offer, Refused
 from provisioner.model.ids import HostName
 from provisioner.model.ingress import OPEN_NOTE, open_to_all
@@ -55,7 +56,7 @@ def place(api: Api, ask: Ask) -> Choice:
     notes = _word_on_ssh(ask)
     if not missing:
         return Choice({**ask.accepted.placement, "hosts": kept}, _standing_offers(kept), notes)
-    _check_deadline(ask)
+    check_new_machines(ask.accepted, ask.now)
     demand_region(api, ask.region)
     facts = Facts(api, ask.region)
     standing = network.look_up(api, ask.region, asked)
@@ -107,17 +108,6 @@ def _arch(accepted: Accepted) -> str:
     if arch not in ARCHITECTURES:
         raise UsageError(f"osImage.arch: {arch!r} is not known", hint=f"use {' or '.join(ARCHITECTURES)}")
     return arch
-
-
-def _check_deadline(ask: Ask) -> None:
-    if ask.accepted.expires_at is None:
-        return
-    left = datetime.fromisoformat(ask.accepted.expires_at) - ask.now
-    if left + RELEASE_GRACE < MIN_TTL:
-        raise UsageError(
-            f"ttl: the deadline {ask.accepted.expires_at} is nearer than the 30 minutes that alicloud needs for new machines",
-            hint="move it first: sealer-cloud ttl extend",
-        )
 
 
 def _answers(

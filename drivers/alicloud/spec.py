@@ -12,14 +12,14 @@ from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
 from drivers.alicloud.choose import SYSTEM_DISK
 from provisioner.errors import PreconditionError, UsageError
 from provisioner.model.accepted import Accepted, AcceptedPool
+from provisioner.model.deadline import LATE, soonest_of
 from provisioner.model.ingress import Opening, openings_of, origin_of
 
 DEFAULT_CIDR = "10.0.0.0/16"
-MIN_TTL = timedelta(minutes=30)
+MIN_TTL = timedelta(seconds=soonest_of("alicloud"))
 """The service releases no machine sooner than this after the call."""
-RELEASE_GRACE = timedelta(minutes=5)
-"""How much later than the deadline the service is told to release: the deadline is fixed before a person reads the plan
-and the network is made, and the service counts its own 30 minutes from the machine's create call."""
+RELEASE_GRACE = timedelta(seconds=LATE)
+"""How much later than the deadline the service is told to release."""
 BANDWIDTH = 100
 """Mbit/s that a public address may send at most; paid by what is sent."""
 MOST_USER_TAGS = 12

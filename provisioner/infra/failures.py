@@ -24,6 +24,8 @@ from provisioner.model.refusals import Meaning, meaning_of, read_code
 from provisioner.model.wire import from_wire
 
 MESSAGE_LIMIT = 600
+OURS_LIMIT = 2400
+"""Our own plugin's messages: they are composed for a person, and end with what a silent machine said last."""
 
 _COLOUR = re.compile(r"\x1b\[[0-9;]*[A-Za-z]|<\{%[^%]*%\}>")
 _QUERY = re.compile(r"(https?://[^\s?\"']+)\?[^\s\"']*")
@@ -134,18 +136,18 @@ def to_error(outcome: Outcome) -> SealerError:
     return kind(_general(outcome, text), hint=hint, phase="machines", evidence=clean(text))
 
 
-def clean(text: str) -> str:
-    """Engine text as a person may see it: no colours, no keys, no control characters, at most 600 characters."""
+def clean(text: str, limit: int = MESSAGE_LIMIT) -> str:
+    """Engine text as a person may see it: no colours, no keys, no control characters, at most `limit` characters."""
     text = _USERINFO.sub(r"\1", _QUERY.sub(r"\1", _COLOUR.sub("", text)))
     text = _KEY_IDS.sub("***", _KEYS.sub(r"\1\2***", text))
     text = _CONTROL.sub("", text).strip()
-    return text if len(text) <= MESSAGE_LIMIT else text[: MESSAGE_LIMIT - 1] + "…"
+    return text if len(text) <= limit else text[: limit - 1] + "…"
 
 
 def _of_ours(outcome: Outcome) -> list[SealerError]:
     """What our own plugin said, as the errors that they were there."""
     found = [e for d in outcome.diagnostics if d.severity == "error" for e in from_wire(d.message)]
-    return [type(e)(clean(e.message), hint=clean(e.hint), host=e.host, phase="machines") for e in found]
+    return [type(e)(clean(e.message, OURS_LIMIT), hint=clean(e.hint), host=e.host, phase="machines") for e in found]
 
 
 def _of_resources(outcome: Outcome) -> list[SealerError]:

@@ -20,6 +20,12 @@ _KEEPERS = {
     "alicloud": "the cloud releases the machines; gc removes the rest",
     "aws": "a timer on each machine ends it; gc removes the rest",
 }
+_SOONEST = {"alicloud": 1800}
+"""Seconds from a call in which a cloud is told when to end a machine until it may be: "at least 30 minutes later than the
+current time" (API reference of ECS, ModifyInstanceAutoReleaseTime)."""
+LATE = 300
+"""How many seconds after the deadline such a cloud is told to end a machine: the deadline is fixed before a person reads the
+plan and the network is made, and the cloud counts from the machine's create call."""
 _DURATION = re.compile(r"(?=\d)(?:(\d{1,4})d)?(?:(\d{1,5})h)?(?:(\d{1,6})m)?(?:(\d{1,8})s)?", re.ASCII)
 _UNITS = (86400, 3600, 60, 1)
 
@@ -65,6 +71,40 @@ def deadline_in(seconds: int, now: datetime) -> str:
 def keeper_of(provider: str, expires_at: str | None) -> str | None:
     """Who ends a cluster at its deadline, in words; None without one."""
     return _KEEPERS.get(provider, "gc") if expires_at else None
+
+
+def soonest_of(provider: str) -> int:
+    """Seconds that a new deadline must lie ahead at least: a cloud that keeps deadlines itself takes none that is nearer."""
+    return _SOONEST.get(provider, 1)
+
+
+def check_soonest(provider: str, expires_at: str | None, now: datetime) -> None:
+    """Refuse a deadline that its cloud would refuse, before anything is told to move. Raises UsageError (3)."""
+    least = soonest_of(provider)
+    if expires_at is not None and (datetime.fromisoformat(expires_at) - now).total_seconds() < least - 1:
+        raise UsageError(
+            f"{provider} ends machines {show_duration(least)} after it is told to at the earliest, and {expires_at} is nearer",
+            hint=f"give it {show_duration(least)} or more",
+        )
+
+
+def is_too_near(accepted: Accepted, now: datetime) -> bool:
+    """True where no machine can be made any more, as its cloud would not take the deadline for it."""
+    if accepted.expires_at is None:
+        return False
+    left = (datetime.fromisoformat(accepted.expires_at) - now).total_seconds()
+    return left + LATE < soonest_of(accepted.provider)
+
+
+def check_new_machines(accepted: Accepted, now: datetime) -> None:
+    """Refuse to make machines for which the deadline is too near, before anything is made. Raises UsageError (3)."""
+    if not is_too_near(accepted, now):
+        return
+    least = show_duration(soonest_of(accepted.provider))
+    raise UsageError(
+        f"the deadline {accepted.expires_at} is nearer than the {least} that {accepted.provider} needs for new machines",
+        hint=f"give the cluster more time with --ttl 2h, or remove it with `sealer-cloud down {accepted.cluster}`",
+    )
 
 
 def is_expired(accepted: Accepted | None, now: datetime) -> bool:

@@ -7,7 +7,7 @@ from datetime import datetime
 
 from provisioner.errors import UsageError
 from provisioner.model.accepted import Accepted, AcceptedImage
-from provisioner.model.deadline import deadline_in, is_expired
+from provisioner.model.deadline import deadline_in
 from provisioner.model.hosts import is_master
 from provisioner.model.ids import ClusterName, parse_cluster_name
 from provisioner.model.imageref import parse_reference
@@ -44,8 +44,7 @@ def resolve_request(
     repository, provider or data root (unless `replace`).
     """
     words = Words(args, files.cluster or ClusterDoc(None, None), files.infra or InfraDoc(None), stored)
-    image = words.image()
-    provider, named = words.provider()
+    image, (provider, named) = words.image(), words.provider()
     words = _bound(words, image, provider, data_root := words.data_root())
     pools, machines = words.hosts(provider)
     words.check_served(provider, pools)
@@ -69,6 +68,7 @@ def resolve_request(
         os_image=words.os_image(),
         ssh=words.ssh(provider),
         ttl=ttl,
+        new_life=words.new_life(now),
         machines=machines,
         endpoints=words.endpoints(provider),
         notes=(*_notes(pools), *ttl_notes),
@@ -80,7 +80,7 @@ def accept_request(
 ) -> Accepted:
     """The new accepted request: the image pinned, every host named, hosts that stay keeping name and slot.
 
-    The deadline counts from `now` at the first create, or where the old one is past; else it is what is stored.
+    The deadline counts from `now` at the first create, or for a new life; else it is what is stored.
     """
     hosts = name_machines(request.pools, stored) if request.machines else name_hosts(request.pools, stored)
     names = {host.name for host in hosts}
@@ -149,7 +149,7 @@ def _names(args: UpArgs, files: Clusterfile) -> bool:
 
 
 def _deadline(request: UpRequest, stored: Accepted | None, now: datetime | None) -> str | None:
-    if stored is not None and (now is None or not is_expired(stored, now)):
+    if stored is not None and not request.new_life:
         return stored.expires_at
     if request.ttl is None:
         return None

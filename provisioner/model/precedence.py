@@ -16,7 +16,7 @@ from provisioner.model.accepted import (
     AcceptedSsh,
 )
 from provisioner.model.cluster import matches
-from provisioner.model.deadline import CI_TTL, check_expired, is_expired, parse_ttl, show_duration
+from provisioner.model.deadline import CI_TTL, check_expired, is_expired, is_too_near, parse_ttl, show_duration
 from provisioner.model.endpoints import check_endpoint_of
 from provisioner.model.grammar import BOUGHT, DEFAULT_PROVIDER, check_data_root, check_text
 from provisioner.model.hosts import is_master
@@ -181,13 +181,19 @@ class Words:
             if said is None and ci and provider in BOUGHT:
                 return CI_TTL, (f"CI is set and no --ttl: this cluster ends {show_duration(CI_TTL)} after its create",)
             return said, ()
-        if now is not None and is_expired(self.stored, now):
+        if now is not None and self.new_life(now):
             check_expired(self.stored, self.args, now)
             return said, ()
         if said is not None and said != self.stored.ttl:
             what = f"the ttl of cluster {self.stored.cluster} is fixed since its create"
             raise UsageError(what, hint=f"sealer-cloud ttl extend {self.stored.cluster} {show_duration(said)}")
         return self.stored.ttl, ()
+
+    def new_life(self, now: datetime | None) -> bool:
+        """True where a cluster's time counts anew: it is over, or a `--ttl` is given and no machine could be made any more."""
+        if self.stored is None or now is None:
+            return False
+        return is_expired(self.stored, now) or (self.args.ttl is not None and is_too_near(self.stored, now))
 
     def pools(self, provider: str) -> tuple[Pool, ...]:
         """Machines to make."""

@@ -203,6 +203,8 @@ class UpRequest:
     ssh: AcceptedSsh | None = None
     ttl: int | None = None
     """Seconds from the first create; None: no deadline."""
+    new_life: bool = False
+    """Its time counts from now: the old one is over, or too near for machines that have to be made."""
     machines: tuple[AcceptedMachine, ...] = ()
     """Bare metal: one per host; each has a pool of its own name in `pools`, with its roles and env."""
     endpoints: Mapping[str, str] = field(default_factory=dict)

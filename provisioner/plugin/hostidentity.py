@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 PRIVATE = ("lastingPrivate", "loginPrivate")
 CAUSE_LIMIT = 1500
 """Characters of what the provider says about a machine that does not answer."""
+CONSOLE = "console: "
 
 
 class HostIdentityKind:
@@ -79,9 +80,17 @@ class HostIdentityKind:
 
     def _with_cause(self, error: HostError, news: Properties) -> SealerError:
         told = self._diagnose(text_of(news, "provider"), text_of(news, "region"), text_of(news, "machineId"))
-        cause = "; ".join(" ".join(line.split()) for line in told)[:CAUSE_LIMIT]
+        cause = shortened([" ".join(line.split()) for line in told])
         message = f"{error.message}; {cause}" if cause else error.message
         return type(error)(message, hint=error.hint, host=error.host)
+
+
+def shortened(lines: list[str]) -> str:
+    """The lines as one, within CAUSE_LIMIT: of the console, which comes last, the newest lines say why."""
+    kept = list(lines)
+    while len("; ".join(kept)) > CAUSE_LIMIT and len(kept) > 1:
+        del kept[next((n for n, line in enumerate(kept) if line.startswith(CONSOLE)), -1)]
+    return "; ".join(kept)[:CAUSE_LIMIT]
 
 
 def newcomer_of(news: Properties) -> Newcomer:

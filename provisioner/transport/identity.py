@@ -21,6 +21,7 @@ SWAPS = 5
 """A machine that takes the key this often and does not show it never will."""
 FIRST_PAUSE = 0.2
 LONGEST_PAUSE = 5.0
+SILENT = "`up` again waits once more, and makes another machine where you deleted this one"
 COMPLAINT = 300
 """Characters of what the host says that an error shows."""
 
@@ -164,7 +165,9 @@ def _gave_up(new: Newcomer, progress: _Progress, wait: float) -> HostError:
     if progress.swaps >= SWAPS:
         return HostError(seen, hint=last.hint if last else "", host=name)
     kind = HostKeyError if isinstance(last, HostKeyError) else HostError
-    return kind(f"{name} was not reached by SSH within {wait:g} s: {seen}", hint=last.hint if last else "", host=name)
+    hint = f"its user-data did not run to its end, or another machine answers there; {SILENT}"
+    hint = hint if kind is HostKeyError else f"{last.hint}; {SILENT}" if last and last.hint else SILENT
+    return kind(f"{name} was not reached by SSH within {wait:g} s: {seen}", hint=hint, host=name)
 
 
 def _shown(output: bytes) -> str:

@@ -8,7 +8,7 @@ from provisioner.errors import CapacityError
 from provisioner.model.accepted import AcceptedSpot
 from provisioner.model.driver import Refused, Visit
 from provisioner.model.ids import ClusterId
-from tests.clouds.alicloud.asked import CID, RUN, accepted, chosen, driver
+from tests.clouds.alicloud.asked import CID, NOW, RUN, accepted, chosen, driver
 from tests.clouds.alicloud.client import good
 from tests.clouds.alicloud.sim.faults import Fault
 from tests.clouds.alicloud.sim.server import KEY_ID, SECRET
@@ -37,6 +37,7 @@ def demand_asked_for(runs):
 def test_two_machines_from_nothing_to_nothing(alicloud_hosts, tmp_path):
     """With no more rights than the policy that `doctor --permissions` prints."""
     stage, account = Stage(alicloud_hosts, tmp_path), alicloud_hosts.account
+    account.now = lambda: NOW
     account.allowed = frozenset(a for s in json.loads(stage.driver.permissions())["Statement"] for a in s["Action"])
     pool = {"spot": AcceptedSpot(max_price=0.3), "data_disks": (50,), "system_disk": 60}
     network = {"ingress": [{"port": "8000-8100", "protocol": "udp", "from": "operator"}]}
@@ -116,6 +117,7 @@ def test_no_stock_is_told_by_host_and_the_next_choice_is_made(alicloud_hosts, tm
 
 def test_a_machine_that_no_state_knows_is_adopted_not_bought_again(alicloud_hosts, tmp_path):
     stage, account = Stage(alicloud_hosts, tmp_path), alicloud_hosts.account
+    account.now = lambda: NOW
     request = chosen(stage.driver, accepted(expires_at="2026-11-25T10:00:00Z"))
     (made,) = stage.up(request).hosts
     stage.lose("Instance::m1", "HostIdentity::m1-identity")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import http.client
 import urllib.error
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -63,6 +64,26 @@ def test_same_client_token_buys_once(alicloud: Simulator) -> None:
     first, second = (good(alicloud, "ecs", "RunInstances", **words)["InstanceIdSets"] for _ in range(2))
     assert first == second
     assert alicloud.account.store.counts()["instance"] == 1
+
+
+def test_it_releases_machines_when_their_time_has_come_and_none_too_soon(alicloud: Simulator) -> None:
+    account, begin = alicloud.account, datetime(2026, 11, 24, 10, tzinfo=UTC)
+    account.now = lambda: begin
+    vpc, switch, group = make_network(alicloud)
+    for wrong in ("2026-11-24T10:29:00Z", "2029-12-24T10:00:00Z", "soon"):
+        words = run_words(switch, group, AutoReleaseTime=wrong)
+        assert ask(alicloud, "ecs", "RunInstances", **words)[1]["Code"] == "InvalidAutoReleaseTime.Malformed"
+    words = run_words(switch, group, AutoReleaseTime="2026-11-24T10:30:00Z")
+    (own,) = good(alicloud, "ecs", "RunInstances", **words)["InstanceIdSets"]["InstanceIdSet"]
+    later = {"InstanceId": own, "AutoReleaseTime": "2026-11-24T11:00:00Z"}
+    account.now = lambda: begin + timedelta(minutes=29)
+    assert good(alicloud, "ecs", "ModifyInstanceAutoReleaseTime", **later)
+    account.now = lambda: begin + timedelta(minutes=59)
+    assert ask(alicloud, "ecs", "ModifyInstanceAutoReleaseTime", **later)[0] == 400
+    assert good(alicloud, "ecs", "DescribeInstances")["TotalCount"] == 1
+    account.now = lambda: begin + timedelta(minutes=60)
+    assert good(alicloud, "ecs", "DescribeInstances")["TotalCount"] == 0
+    assert alicloud.account.store.counts() == {"vpc": 1, "vswitch": 1, "group": 1}, vpc
 
 
 def test_listing_by_tag_and_page(alicloud: Simulator) -> None:

@@ -209,14 +209,20 @@ def test_whether_it_runs_is_its_machines_to_say(client):
 @pytest.mark.parametrize("kind", [HostError, HostKeyError])
 def test_the_cause_stands_beside_the_error(client, cloud, kind):
     cloud.error = kind("m1 was not reached", hint="look", host="m1")
-    cloud.told = ("console: kernel\npanic", "no rule lets port 22 in", "x" * 9000)
+    noise = [f"console: line {number} {'x' * 300}" for number in range(10)]
+    cloud.told = ("machine is Running", "no rule lets port 22 in", *noise, "console: kernel\npanic")
     code, text = status(lambda: client.create(IDENTITY, inputs()))
     (error,) = from_wire(text)
     assert (code, error.exit_code, error.host, error.hint) == (grpc.StatusCode.FAILED_PRECONDITION, 7, "m1", "look")
-    assert error.message.startswith("m1 was not reached; console: kernel panic; no rule lets port 22 in; xxx")
+    assert error.message.startswith(
+        "m1 was not reached; machine is Running; no rule lets port 22 in; console: line 6 x"
+    )
+    assert error.message.endswith("; console: kernel panic"), "the newest says why"
     assert len(error.message) < 2000
     assert cloud.seen[-1] == ("alicloud", "cn-hangzhou", "i-1")
     assert "canary" not in text
+    cloud.told = ("x" * 9000,)
+    assert len(from_wire(status(lambda: client.create(IDENTITY, inputs()))[1])[0].message) < 2000
     cloud.told = ()
     assert from_wire(status(lambda: client.create(IDENTITY, inputs()))[1])[0].message == "m1 was not reached"
 

@@ -198,7 +198,7 @@ def test_what_cannot_be_served(change: dict[str, object], word: str, tmp_path: P
 
 def test_a_deadline_too_near_is_refused_for_new_machines(tmp_path: Path) -> None:
     near = f"{NOW + timedelta(minutes=20):%Y-%m-%dT%H:%M:%SZ}"
-    with pytest.raises(UsageError, match="nearer than the 30 minutes"):
+    with pytest.raises(UsageError, match="nearer than the 30m that alicloud needs"):
         Answers(AssertionError()).driver(tmp_path).choose(accepted(expires_at=near), None, standing=frozenset())
 
 

@@ -7,13 +7,15 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from provisioner import ttl
+from provisioner import pipeline, ttl
+from provisioner.access import status
 from provisioner.errors import UsageError
 from provisioner.model.deadline import deadline_in
 from provisioner.model.ids import ClusterName
+from provisioner.model.request import Clusterfile
 from provisioner.world import World
 
-from .conftest import Stage
+from .conftest import UP, YES, Stage
 
 APP = ClusterName("app")
 
@@ -39,9 +41,9 @@ def stored(stage: Stage) -> str | None:
 @pytest.mark.parametrize(("deadline", "base"), [(7200, 7200), (None, 0), (-3600, 0)])
 async def test_extend_counts_from_the_deadline_or_from_now(deadline: int | None, base: int, stage: Stage) -> None:
     world = await cloud(stage, deadline=deadline)
-    report = await ttl.extend(world, APP, 600)
+    report = await ttl.extend(world, APP, 3600)
     moved = datetime.fromisoformat(report.expires_at or "") - world.clock.now()
-    assert timedelta(seconds=base + 595) < moved < timedelta(seconds=base + 605)
+    assert timedelta(seconds=base + 3595) < moved < timedelta(seconds=base + 3605)
     assert stored(stage) == report.expires_at
     assert report.keeper is not None
     assert stage.engine.mutations == [], "no machine was touched"
@@ -61,6 +63,48 @@ async def test_keeping_sets_it_from_now(stage: Stage) -> None:
     report = await ttl.set_in(world, APP, 1800)
     left = datetime.fromisoformat(report.expires_at or "") - world.clock.now()
     assert left <= timedelta(seconds=1800)
+
+
+async def test_a_deadline_that_the_cloud_would_refuse_is_refused_before_it_is_asked(stage: Stage) -> None:
+    world = await cloud(stage, deadline=None)
+    with pytest.raises(UsageError, match="30m after it is told"):
+        await ttl.extend(world, APP, 600)
+    assert stage.engine.calls == []
+    report = await ttl.set_in(world, APP, 600)
+    assert report.expires_at == deadline_in(1800, world.clock.now()), "kept for a while: the soonest that there is"
+
+
+@pytest.mark.parametrize(("deadline", "anew"), [(7200, ""), (1200, " --ttl 2h"), (-60, " --ttl 2h")])
+async def test_where_machines_are_missing_the_way_on_is_named(deadline: int, anew: str, stage: Stage) -> None:
+    world = await cloud(stage, deadline=deadline)
+    del stage.engine.machines[next(key for key in stage.engine.machines if key[1] == "n1")]
+    with pytest.raises(UsageError, match="create n1") as told:
+        await ttl.extend(world, APP, 3600)
+    assert told.value.hint == f"run `sealer-cloud up -n app{anew}` first"
+
+
+@pytest.mark.parametrize(("deadline", "phase"), [(60, "ready"), (-60, "expired")])
+async def test_status_says_that_its_time_is_over(deadline: int, phase: str, stage: Stage) -> None:
+    assert (await status(await cloud(stage, deadline=deadline), APP)).phase == phase
+
+
+async def test_machines_that_the_cloud_could_not_end_in_time_are_not_made(stage: Stage) -> None:
+    """One of them is gone, and its deadline is too near: `--ttl` gives the cluster a new life, as `ttl` cannot."""
+    world = await cloud(stage, deadline=1200)
+    gone = next(key for key in stage.engine.machines if key[1] == "n1")
+    del stage.engine.machines[gone]
+    asked, before = replace(UP, provider="alicloud"), stored(stage)
+    for act in (
+        pipeline.up(world, asked, Clusterfile(), YES, stage.confirm),
+        pipeline.plan(world, asked, Clusterfile(), YES),
+    ):
+        with pytest.raises(UsageError, match="nearer than the 30m that alicloud needs") as told:
+            await act
+        assert "--ttl 2h" in told.value.hint
+    assert (stage.engine.mutations, stored(stage)) == ([], before)
+    await pipeline.up(world, replace(asked, ttl="2h"), Clusterfile(), YES, stage.confirm)
+    assert gone in stage.engine.machines
+    assert stored(stage) == deadline_in(7200, world.clock.now())
 
 
 async def test_where_nobody_keeps_it_there_is_none(stage: Stage) -> None:

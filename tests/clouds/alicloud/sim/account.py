@@ -7,8 +7,9 @@ import threading
 import time
 import uuid
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any, Protocol
 
 from tests.clouds.alicloud.sim import catalogue_calls, groups, instance_calls, instances, tagging, vpc
@@ -75,7 +76,8 @@ class Call:
 class Account:
     """`allowed` are the actions that the key's policy holds, as `ecs:Describe*`; None is everything.
 
-    `gathering` holds calls of one kind until it is known how many come at once.
+    `gathering` holds calls of one kind until it is known how many come at once. `now` is the account's clock: machines
+    whose time has come by it are released before the next call is answered.
     """
 
     keys: dict[str, Key]
@@ -86,6 +88,7 @@ class Account:
     faults: Faults = field(default_factory=Faults)
     log: list[Call] = field(default_factory=list)
     gathering: Gathering | None = None
+    now: Callable[[], datetime] = lambda: datetime.now(UTC)
 
     def __post_init__(self) -> None:
         self._log_lock = threading.Lock()
@@ -137,6 +140,7 @@ class Account:
 
     def _do(self, found: Action, p: Params, fault: Fault | None) -> Mapping[str, Any]:
         with self.store.lock:
+            instances.release_due(self)
             token = (found.name, p.get("ClientToken", ""))
             if token[1] and token in self.store.tokens:
                 return self.store.tokens[token]

@@ -6,7 +6,7 @@ import base64
 from typing import TYPE_CHECKING, Any
 
 from tests.clouds.alicloud.sim.actions import PAGES, action
-from tests.clouds.alicloud.sim.instances import ids_of
+from tests.clouds.alicloud.sim.instances import check_release, ids_of
 from tests.clouds.alicloud.sim.store import Thing, page
 from tests.clouds.alicloud.sim.wire import Params
 
@@ -83,6 +83,7 @@ def modify_attribute(account: Account, p: Params) -> None:
 
 @action("ecs", "ModifyInstanceAutoReleaseTime", "InstanceId", "AutoReleaseTime")
 def modify_release(account: Account, p: Params) -> None:
+    check_release(account, p.get("AutoReleaseTime", ""))
     _instance(account, p)["AutoReleaseTime"] = p.get("AutoReleaseTime", "")
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import json
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from tests.clouds.alicloud.sim.actions import PAGES, TAGS, action
@@ -38,10 +39,37 @@ def run_instances(account: Account, p: Params) -> dict[str, Any]:
     groups = p.plain("SecurityGroupIds") or [p.get("SecurityGroupId", "")]
     for group in groups:
         account.store.get("group", group, p["RegionId"])
+    check_release(account, p.get("AutoReleaseTime", ""))
     _check_offer(account, p, switch)
     p.end_dry_run()
     made = [_make(account, p, switch, groups) for _ in range(p.number("Amount", 1))]
     return {"InstanceIdSets": {"InstanceIdSet": [t.id for t in made]}, "OrderId": "", "TradePrice": 0.0}
+
+
+RELEASE_SOONEST, RELEASE_LATEST = timedelta(minutes=30), timedelta(days=3 * 365)
+
+
+def check_release(account: Account, time: str) -> None:
+    """Refuse a release sooner than in 30 minutes or later than in 3 years: the API reference of ModifyInstanceAutoReleaseTime.
+
+    Raises ApiError.
+    """
+    if not time:
+        return
+    try:
+        ahead = datetime.fromisoformat(time) - account.now()
+    except (TypeError, ValueError):
+        ahead = timedelta()
+    if not RELEASE_SOONEST <= ahead <= RELEASE_LATEST:
+        raise ApiError(400, "InvalidAutoReleaseTime.Malformed", "The specified parameter autoReleaseTime is not valid.")
+
+
+def release_due(account: Account) -> None:
+    """End the machines whose time has come."""
+    now = account.now()
+    for thing in account.store.all("instance", lambda t: bool(t["AutoReleaseTime"])):
+        if datetime.fromisoformat(thing["AutoReleaseTime"]) <= now:
+            _end(account, thing)
 
 
 def _check_offer(account: Account, p: Params, switch: Thing) -> None:
@@ -187,6 +215,10 @@ def _delete(account: Account, thing: Thing, *, force: bool) -> None:
         raise ApiError(403, "InvalidOperation.DeletionProtection", "The instance is protected from deletion.")
     if thing["Status"] != "Stopped" and not force:
         raise ApiError(403, "IncorrectInstanceStatus", "The instance is not stopped.")
+    _end(account, thing)
+
+
+def _end(account: Account, thing: Thing) -> None:
     if account.hosts:
         account.hosts.end(thing)
     account.store.vanish(thing.id)

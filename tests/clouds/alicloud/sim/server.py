@@ -38,6 +38,12 @@ class Simulator:
         self._server.server_close()
         self._thread.join()
 
+    def another_account(self, key: str, secret: str, number: str) -> Account:
+        """Somebody else's account, reached by a key of its own; empty."""
+        other = Account({key: Key(secret, account=number)})
+        self._server.others[key] = other
+        return other
+
     @property
     def endpoint(self) -> str:
         """`host:port`."""
@@ -63,6 +69,7 @@ class _Server(ThreadingHTTPServer):
     def __init__(self, address: tuple[str, int], account: Account, context: ssl.SSLContext) -> None:
         super().__init__(address, _Handler)
         self.account, self.context = account, context
+        self.others: dict[str, Account] = {}
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """A client that went away is no matter of ours."""
@@ -82,9 +89,10 @@ class _Handler(BaseHTTPRequestHandler):
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
         pairs = parse_qsl(urlsplit(self.path).query, keep_blank_values=True)
         p = Params([*pairs, *parse_qsl(body.decode(), keep_blank_values=True)])
+        account = self.server.others.get(p.get("AccessKeyId", ""), self.server.account)
         try:
-            self._check_signature(p)
-            self._reply(200, dict(self.server.account.call(p, p["AccessKeyId"])))
+            self._check_signature(account, p)
+            self._reply(200, dict(account.call(p, p["AccessKeyId"])))
         except Dropped:
             self.close_connection = True
             self.request.close()
@@ -95,8 +103,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     do_POST = do_GET  # noqa: N815 - the name is the base class's
 
-    def _check_signature(self, p: Params) -> None:
-        account = self.server.account
+    def _check_signature(self, account: Account, p: Params) -> None:
         key = account.keys.get(p.get("AccessKeyId", ""))
         error = None
         if key is None:
