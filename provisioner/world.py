@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from provisioner.events import Events
+from provisioner.events import Events, Warned, ignore
 from provisioner.infra.engine import Engine
 from provisioner.lookup import looker
 from provisioner.model.clock import Clock
@@ -13,6 +13,7 @@ from provisioner.model.driver import Driver, DriverRegistry, Surroundings
 from provisioner.model.endpoints import with_endpoints
 from provisioner.model.ids import ClusterId, ClusterName, RandomBytes, StepId
 from provisioner.model.images import ImageSource
+from provisioner.model.networks import Tell
 from provisioner.model.plan import Plan
 from provisioner.model.report import KeptData
 from provisioner.settings import Settings
@@ -21,11 +22,16 @@ from provisioner.transport.connection import Connect
 
 
 def surroundings_of(
-    settings: Settings, clock: Clock, provider: str = "", endpoints: Mapping[str, str] | None = None
+    settings: Settings,
+    clock: Clock,
+    provider: str = "",
+    endpoints: Mapping[str, str] | None = None,
+    events: Events = ignore,
 ) -> Surroundings:
     """What drivers may know of this process; `endpoints` of a request stand in for variables that the user did not set."""
     environ = with_endpoints(settings.environ, provider, endpoints or {})
-    return Surroundings(environ, settings.cache_dir, clock.now, looker(settings))
+    tell: Tell = lambda text: events(Warned(text))  # noqa: E731
+    return Surroundings(environ, settings.cache_dir, clock.now, looker(settings), tell)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +50,7 @@ class World:
 
     def driver(self, provider: str, endpoints: Mapping[str, str] | None = None) -> Driver:
         """The driver of a provider that resolution has already accepted, where the request's endpoints say the cloud is."""
-        return self.drivers[provider](surroundings_of(self.settings, self.clock, provider, endpoints))
+        return self.drivers[provider](surroundings_of(self.settings, self.clock, provider, endpoints, self.events))
 
 
 @dataclass(frozen=True, slots=True)

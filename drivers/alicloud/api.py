@@ -21,6 +21,7 @@ from drivers.alicloud.codes import Kind, kind_of, to_error
 from drivers.alicloud.pace import Pace
 from drivers.alicloud.wire import Keys, Params, Stamp, clean, items, read_answer, to_query
 from provisioner.errors import ProviderError
+from provisioner.model.driver import tell_nobody
 
 REQUEST_SECONDS = 30.0
 UNREACHABLE_SECONDS = 30.0
@@ -89,6 +90,10 @@ class Api:
     waits: Waits = Waits()
     pace: Pace = field(default_factory=Pace)
     """The turn that each try waits for."""
+    tell: Callable[[str], None] = tell_nobody
+    """Told once that nobody answers: a person would else look at nothing for half a minute."""
+    told: set[str] = field(default_factory=set)
+    """Of whom it was told."""
 
     def call(self, product: str, action: str, region: str, params: Params | None = None) -> dict[str, Any]:
         """One call's answer.
@@ -108,6 +113,8 @@ class Api:
             limit = BUSY_SECONDS if busy else UNREACHABLE_SECONDS
             if (status and not busy) or self.waits.monotonic() - start + pause > limit:
                 raise self._failure(action, host, status, code, answer)
+            if not status:
+                self._tell_silent(host, answer)
             self._hold(pause * self.waits.chance(), everybody=busy)
             pause = min(pause * 2, LONGEST_PAUSE)
 
@@ -121,6 +128,13 @@ class Api:
         except (OSError, http.client.HTTPException) as error:
             return 0, {"Message": _why(error)}
         return status, read_answer(raw)
+
+    def _tell_silent(self, host: str, answer: Mapping[str, Any]) -> None:
+        if self.told:  # a look through all regions asks dozens of hosts, and one line says it
+            return
+        self.told.add(host)
+        why = clean(str(answer.get("Message") or ""))
+        self.tell(f"alicloud at {host} does not answer ({why}); it is asked for {UNREACHABLE_SECONDS:.0f} s at most")
 
     def _hold(self, seconds: float, *, everybody: bool) -> None:
         """Wait before the next try; `everybody` where the service asked for it, so that no other thread takes our place."""

@@ -81,6 +81,7 @@ class AlicloudDriver:
             send or https(around.environ),
             waits or Waits(),
             Pace() if waits else _PACE,
+            around.tell,
         )
         self._seen: str | None = None
         """The region of the request that this driver was last asked about."""

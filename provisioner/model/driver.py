@@ -192,6 +192,10 @@ class Visit:
     acting: bool = True
 
 
+def tell_nobody(_text: str) -> None:
+    """What surroundings do with words where no person waits."""
+
+
 def look_up_nobody(url: str) -> str:
     """What surroundings without a network answer. Raises PreconditionError (12)."""
     raise PreconditionError(
@@ -209,6 +213,8 @@ class Surroundings:
     now: Callable[[], datetime]
     look_up: Callable[[str], str] = look_up_nobody
     """The public IPv4 address that the service at a URL sees us with. Raises PreconditionError (12)."""
+    tell: Tell = tell_nobody
+    """Called from any thread with what a person who waits should know. Never raises."""
 
     def operator(self, service: str) -> str:
         """The operator's own network: as the variable says it, else looked up at the provider's `service`.

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 import pytest
-from alicloud_rig import KEYS, Answers
+from alicloud_rig import KEYS, NOW, Answers
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -13,6 +14,7 @@ from drivers.alicloud import credentials, network, wire
 from drivers.alicloud.api import Endpoints
 from drivers.alicloud.choose import Want
 from drivers.alicloud.codes import Kind, kind_of, to_error
+from drivers.alicloud.driver import AlicloudDriver
 from drivers.alicloud.facts import Facts
 from drivers.alicloud.things import ALL
 from provisioner.errors import (
@@ -20,6 +22,7 @@ from provisioner.errors import (
     CapacityError,
     ProviderError,
 )
+from provisioner.model.driver import Surroundings
 from provisioner.model.secret import Secret
 
 # ---------------------------------------------------------------- codes and wire
@@ -125,6 +128,21 @@ def test_waiting_has_an_end(answer: object, most: float) -> None:
         answers.api().call("ecs", "DescribeRegions", "cn-hangzhou")
     assert 10 < answers.time < most
     assert "canary" not in str(caught.value)
+
+
+def test_that_nobody_answers_is_told_at_once_and_once(tmp_path: Path) -> None:
+    told: list[tuple[float, str]] = []
+    answers = Answers(OSError("refused"))
+    around = Surroundings(KEYS, tmp_path, lambda: NOW, tell=lambda text: told.append((answers.time, text)))
+    driver = AlicloudDriver(around, answers.send, answers.waits())
+    for _ in range(2):
+        assert not driver.check()[0].ok
+    assert [time for time, _ in told] == [0.0]
+    assert "ecs-cn-hangzhou.aliyuncs.com does not answer" in told[0][1]
+    assert "canary" not in told[0][1]
+    busy = Answers((503, {}), (200, {"Regions": {"Region": []}}))
+    AlicloudDriver(around, busy.send, busy.waits()).check()
+    assert len(told) == 1, "a service that is busy answers"
 
 
 def test_a_refusal_is_not_repeated() -> None:
