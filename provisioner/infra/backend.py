@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from functools import partial
 from itertools import count
 from pathlib import Path
+from types import MappingProxyType
 from urllib.parse import quote, unquote, urlsplit
 
 from provisioner.errors import AccessError, PreconditionError, UsageError
@@ -26,6 +27,7 @@ SECRETS_PROVIDER = "SEALER_CLOUD_SECRETS_PROVIDER"
 PASSPHRASE_VARIABLES = ("PULUMI_CONFIG_PASSPHRASE", "PULUMI_CONFIG_PASSPHRASE_FILE")
 _STACK_FILE = re.compile(r"(?P<name>[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)\.json(\.gz|\.zst)?")
 _SUFFIXES = (".json", ".json.gz", ".json.zst")
+RESTORE = "restore the file, or remove the machines with `sealer-cloud down NAME --provider P`"
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +93,9 @@ class FileStore:
         except FileNotFoundError:
             return None
         except OSError as error:
-            raise PreconditionError(f"cannot read {path}: {error.strerror}") from error
+            raise PreconditionError(
+                f"cannot read {path}: {error.strerror}", hint="check the file's permissions"
+            ) from error
         except PreconditionError as error:
             if error.hint:
                 raise
@@ -153,7 +157,10 @@ class FileStore:
     def _parsed(self, cluster: ClusterName, path: Path) -> Deployment:
         deployment = parse_deployment(self._checked(path), str(path))
         if deployment.stack != stack_name(cluster):
-            raise PreconditionError(f"the state {path} is that of {deployment.stack}, not of {stack_name(cluster)}")
+            raise PreconditionError(
+                f"the state {path} is that of {deployment.stack}, not of {stack_name(cluster)}",
+                hint=RESTORE,
+            )
         return deployment
 
     def _checked(self, path: Path) -> bytes:
@@ -167,7 +174,10 @@ class FileStore:
             noted = _noted(path)
             if not noted or checksum(raw) in {noted, _noted(path.with_name(path.name + ".bak"))}:
                 return raw
-        raise PreconditionError(f"the state {path} is damaged: its bytes are not the ones that were written")
+        raise PreconditionError(
+            f"the state {path} is damaged: its bytes are not the ones that were written",
+            hint=RESTORE,
+        )
 
     def _way_back(self, cluster: ClusterName, path: Path) -> str:
         backups = sorted((self._bookkeeping / "backups" / PROJECT / cluster).glob(f"{cluster}.*.json*"), reverse=True)
@@ -211,20 +221,26 @@ def _remove(path: Path) -> None:
         file.unlink(missing_ok=True)
 
 
-def passphrase_environment(settings: Settings, backend: Backend) -> dict[str, str]:
+def passphrase_environment(
+    settings: Settings, backend: Backend, opened_by: Mapping[str, str] = MappingProxyType({})
+) -> dict[str, str]:
     """What the engine needs to open secrets: the user's own setting as it is, else our 0600 file, made once.
 
-    Raises AccessError (5): a passphrase of our making is never used for a backend that we did not make.
+    Raises AccessError (5), or UsageError (3) for a bucket: a passphrase of our making is never used for a backend that
+    we did not make. A stack whose own state names a key service (`opened_by`) needs none.
     """
-    if any(v in settings.environ for v in PASSPHRASE_VARIABLES) or not backend.needs_passphrase:
+    if not backend.needs_passphrase or "secretsprovider" in opened_by:
         return {}
     if backend.shared:
-        if settings.environ.get(SECRETS_PROVIDER):
+        # An empty one is what a CI makes of a secret that is missing: it would lie open to all who read the bucket.
+        if any(settings.environ.get(name) for name in (*PASSPHRASE_VARIABLES, SECRETS_PROVIDER)):
             return {}
         raise UsageError(
             f"the shared state {safe_url(backend.url)} needs a passphrase that all who share it know",
             hint=f"set PULUMI_CONFIG_PASSPHRASE_FILE or PULUMI_CONFIG_PASSPHRASE, or {SECRETS_PROVIDER}=awskms://…",
         )
+    if any(v in settings.environ for v in PASSPHRASE_VARIABLES):
+        return {}
     if not backend.own:
         raise AccessError(
             f"the backend {safe_url(backend.url)} needs a passphrase",
@@ -233,10 +249,18 @@ def passphrase_environment(settings: Settings, backend: Backend) -> dict[str, st
     return {"PULUMI_CONFIG_PASSPHRASE_FILE": str(_own_passphrase(settings))}
 
 
+def by_service(settings: Settings, backend: Backend) -> dict[str, str]:
+    """The stack settings where the user's key service opens a shared backend; Pulumi adds the data key to them.
+
+    For stacks whose own state names nothing yet, as the run that made them was killed before it held anything.
+    """
+    service = settings.environ.get(SECRETS_PROVIDER)
+    return {"secretsprovider": service} if backend.shared and service else {}
+
+
 def secrets_words(settings: Settings, backend: Backend) -> tuple[str, ...]:
     """What `stack init` is told where a key service opens the secrets of a shared backend."""
-    service = settings.environ.get(SECRETS_PROVIDER)
-    return ("--secrets-provider", service) if backend.shared and service else ()
+    return tuple(word for service in by_service(settings, backend).values() for word in ("--secrets-provider", service))
 
 
 def new_passphrase(path: Path) -> Path:
@@ -253,7 +277,9 @@ def new_passphrase(path: Path) -> Path:
     except FileNotFoundError:  # another run's `remove_stale` took it for a dead one's
         return new_passphrase(path)
     except OSError as error:
-        raise PreconditionError(f"cannot write {path}: {error.strerror}") from error
+        raise PreconditionError(
+            f"cannot write {path}: {error.strerror}", hint="check the folder's permissions and the space on its disk"
+        ) from error
     finally:
         mine.unlink(missing_ok=True)
     return path
@@ -273,7 +299,7 @@ def _own_passphrase(settings: Settings) -> Path:
     if stacks:  # a new one would open nothing and hide what is wrong
         raise AccessError(
             f"the passphrase file {path} is gone, and {', '.join(stacks)} cannot be opened without it",
-            hint="restore the file, or remove the machines with `sealer-cloud down NAME --provider P`",
+            hint=RESTORE,
         )
     private_folder(path.parent)
     return new_passphrase(path)

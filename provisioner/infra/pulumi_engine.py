@@ -5,14 +5,21 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from provisioner.errors import DeadlineError, InterruptedRunError, PreconditionError, SealerError
 from provisioner.events import Events, ignore
 from provisioner.files import private_folder, require_space
-from provisioner.infra.backend import backend_of, file_backend, new_passphrase, passphrase_environment, secrets_words
+from provisioner.infra.backend import (
+    backend_of,
+    by_service,
+    file_backend,
+    new_passphrase,
+    passphrase_environment,
+    secrets_words,
+)
 from provisioner.infra.bucketstore import store_of
 from provisioner.infra.changes import looked_at, lost_of, refuse_mass_loss, to_destroyed, to_plan
 from provisioner.infra.engine import NOTHING, Still, unasked
@@ -286,8 +293,9 @@ class PulumiEngine:
         self._stop.check("machines")
         require_space(self._settings.state_dir, ROOM)
         engine = require_engine(self._settings, at_least=deployment.engine_version if deployment else "")
-        extra = self._environment(work, throwaway_backend=throwaway_backend)
-        work.prepare(cluster, self._plugin, deployment.salt if deployment else "", needs.plugins)
+        opened_by = (deployment.opened_by or by_service(self._settings, self._backend)) if deployment else {}
+        extra = self._environment(work, opened_by, throwaway_backend=throwaway_backend)
+        work.prepare(cluster, self._plugin, opened_by, needs.plugins)
         return Run(
             cli=engine.path,
             version=engine.version,
@@ -301,11 +309,12 @@ class PulumiEngine:
             foreign=bool(needs.plugins),
         )
 
-    def _environment(self, work: WorkDir, *, throwaway_backend: bool) -> dict[str, str]:
+    def _environment(self, work: WorkDir, opened_by: Mapping[str, str], *, throwaway_backend: bool) -> dict[str, str]:
         if not throwaway_backend:
             if self._backend.own and self._backend.folder:
                 private_folder(self._backend.folder)
-            return {**work.environment(self._backend), **passphrase_environment(self._settings, self._backend)}
+            opens = passphrase_environment(self._settings, self._backend, opened_by)
+            return {**work.environment(self._backend), **opens}
         if not self._backend.own:
             passphrase_environment(self._settings, self._backend)  # refuse now what `up` would refuse after the yes
         folder = private_folder(work.path / "backend")

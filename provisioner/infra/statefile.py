@@ -11,7 +11,7 @@ import hashlib
 import json
 import zlib
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import zstandard
@@ -47,8 +47,8 @@ class Deployment:
     resources: tuple[Mapping[str, Any], ...] = ()
     pending: tuple[Mapping[str, Any], ...] = ()
     engine_version: str = ""
-    salt: str = ""
-    """The passphrase provider's salt: enough to make a lost `Pulumi.<stack>.yaml` again."""
+    opened_by: Mapping[str, str] = field(default_factory=dict)
+    """What `Pulumi.<stack>.yaml` holds to open the secrets, by its own keys: enough to make a lost one again."""
 
     stack: str = ""
     """The stack's full name as a checkpoint file holds it; exports do not say it."""
@@ -216,14 +216,21 @@ def _deployment(raw: object, where: str) -> Deployment:
     if unknown:
         raise _broken(where, f"it holds {', '.join(sorted(unknown))}, which we do not know")
     manifest = _object(latest.get("manifest"), where, "manifest")
-    secrets = latest.get("secrets_providers") or {}
-    state = secrets.get("state") if isinstance(secrets, dict) else None
     return Deployment(
         resources=tuple(_resource(r, where) for r in latest.get("resources") or ()),
         pending=tuple(_operation(o, where) for o in latest.get("pending_operations") or ()),
         engine_version=str(manifest.get("version", "")),
-        salt=str(state.get("salt", "")) if isinstance(state, dict) else "",
+        opened_by=_opened_by(latest.get("secrets_providers")),
     )
+
+
+def _opened_by(raw: object) -> Mapping[str, str]:
+    """A passphrase's salt, or a key service with the data key that it encrypted (pkg/secrets of Pulumi, by type)."""
+    state = raw.get("state") if isinstance(raw, dict) else None
+    found = state if isinstance(state, dict) else {}
+    if found.get("url"):
+        return {"secretsprovider": str(found["url"]), "encryptedkey": str(found.get("encryptedkey", ""))}
+    return {"encryptionsalt": str(found["salt"])} if found.get("salt") else {}
 
 
 def _resource(raw: object, where: str) -> Mapping[str, Any]:

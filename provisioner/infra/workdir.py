@@ -65,9 +65,13 @@ class WorkDir:
         return self.path / "run"
 
     def prepare(
-        self, cluster: ClusterName, plugin: Sequence[str], salt: str, plugins: Mapping[str, Path] | None = None
+        self,
+        cluster: ClusterName,
+        plugin: Sequence[str],
+        opened_by: Mapping[str, str],
+        plugins: Mapping[str, Path] | None = None,
     ) -> None:
-        """Write what is missing or different; `salt` makes a lost stack settings file again.
+        """Write what is missing or different; `opened_by` makes a lost stack settings file again, or another runner's.
 
         `plugins` are those of other providers, by name: the folder that holds each.
         """
@@ -77,8 +81,9 @@ class WorkDir:
         _write(self.path / "Pulumi.yaml", _project(plugins or {}), 0o600)
         _write(self.path / "bin" / PLUGIN, f'#!/bin/sh\nexec {shlex.join(plugin)} "$@"\n', 0o700)
         settings_file = self.path / f"Pulumi.{cluster}.yaml"
-        if salt and not settings_file.exists():
-            _write(settings_file, f"encryptionsalt: {salt}\n", 0o600)
+        if opened_by and not settings_file.exists():
+            text = "".join(f"{key}: {json.dumps(said)}\n" for key, said in opened_by.items())
+            _write(settings_file, text, 0o600)
 
     def environment(self, backend: Backend) -> dict[str, str]:
         """What every engine process of this folder gets on top of the user's environment."""

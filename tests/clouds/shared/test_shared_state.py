@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import threading
 import time
 from collections.abc import Iterator
@@ -12,62 +11,36 @@ from pathlib import Path
 import pytest
 
 from provisioner.infra.sharedlock import BREAK_AFTER
+from tests.clouds.bucket import PASSPHRASE, Bucket, shared_bucket
 from tests.e2e.product import Product
 from tests.e2e.tiny import BASIC, build
 
 pytestmark = [pytest.mark.clouds, pytest.mark.hosts, pytest.mark.engine, pytest.mark.timeout(900)]
 
-BUCKET = "sealer-state"
-
 
 @pytest.fixture(scope="module")
-def bucket() -> Iterator[dict[str, str]]:
-    """What a runner's environment needs to share the state."""
-    import boto3
-    from moto.server import ThreadedMotoServer
-
-    logging.getLogger("werkzeug").setLevel(logging.ERROR)
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    _, port = server.get_host_and_port()
-    url = f"http://127.0.0.1:{port}"
-    keys = {"AWS_ACCESS_KEY_ID": "AKIASHARED", "AWS_SECRET_ACCESS_KEY": "CANARYshared"}
-    client = boto3.client(
-        "s3", endpoint_url=url, region_name="us-east-1",
-        aws_access_key_id=keys["AWS_ACCESS_KEY_ID"], aws_secret_access_key=keys["AWS_SECRET_ACCESS_KEY"],
-    )  # fmt: skip
-    client.create_bucket(Bucket=BUCKET)
-    backend = f"s3://{BUCKET}/team?endpoint={url}&use_path_style=true&region=us-east-1"
-    yield {**keys, "PULUMI_BACKEND_URL": backend, "PULUMI_CONFIG_PASSPHRASE": "CANARYpassphrase", "URL": url}
-    server.stop()
+def bucket() -> Iterator[Bucket]:
+    with shared_bucket() as made:
+        yield made
 
 
-def objects(bucket: dict[str, str]) -> list[str]:
-    import boto3
-
-    client = boto3.client(
-        "s3", endpoint_url=bucket["URL"], region_name="us-east-1",
-        aws_access_key_id="x", aws_secret_access_key="y",
-    )  # fmt: skip
-    return [o["Key"] for o in client.list_objects_v2(Bucket=BUCKET).get("Contents", [])]
-
-
-def runner(folder: Path, bucket: dict[str, str], cluster: str) -> Product:
+def runner(folder: Path, bucket: Bucket, cluster: str, **opens: str) -> Product:
+    """A runner who shares the state; `opens` is what opens its secrets, a passphrase where nothing is said."""
     folder.mkdir()
-    user = Product(folder, dict(bucket), cluster=cluster)
+    user = Product(folder, {**bucket.environ, **(opens or PASSPHRASE)}, cluster=cluster)
     build(user, "app:v1", BASIC)
     return user
 
 
-def test_without_a_passphrase_nothing_is_made_up(tmp_path: Path, bucket: dict[str, str]) -> None:
-    user = runner(tmp_path / "a", {k: v for k, v in bucket.items() if k != "PULUMI_CONFIG_PASSPHRASE"}, "nopass")
+def test_without_a_passphrase_nothing_is_made_up(tmp_path: Path, bucket: Bucket) -> None:
+    user = runner(tmp_path / "a", bucket, "nopass", PULUMI_CONFIG_PASSPHRASE="")
     answer = user.run("up", "app:v1", "-n", "nopass", "--provider", "local", "--yes")
     assert answer.rc == 3
     assert "PULUMI_CONFIG_PASSPHRASE" in answer.err
-    assert not any("nopass" in key for key in objects(bucket))
+    assert not any("nopass" in key for key in bucket.objects())
 
 
-def test_one_runner_brings_up_another_looks_and_removes(tmp_path: Path, bucket: dict[str, str]) -> None:
+def test_one_runner_brings_up_another_looks_and_removes(tmp_path: Path, bucket: Bucket) -> None:
     a, b = (runner(tmp_path / n, bucket, "shared") for n in "ab")
     assert a.run("up", "app:v1", "-n", "shared", "--provider", "local", "--yes").rc == 0
     assert [c["cluster"] for c in b.run("list", "-o", "json").json["clusters"]] == ["shared"]
@@ -75,16 +48,31 @@ def test_one_runner_brings_up_another_looks_and_removes(tmp_path: Path, bucket: 
     again = b.run("up", "app:v1", "-n", "shared", "--provider", "local", "--yes", "-o", "json")
     assert again.rc == 0
     assert b.run("down", "shared", "--yes").rc == 0
-    assert not any("shared" in key.rsplit("/", 1)[-1] for key in objects(bucket) if "/backups/" not in key)
+    assert not any("shared" in key.rsplit("/", 1)[-1] for key in bucket.objects() if "/backups/" not in key)
     assert "CANARY" not in f"{again.out}{again.err}"
 
 
-def test_a_living_runner_is_named(tmp_path: Path, bucket: dict[str, str]) -> None:
+def test_a_key_service_opens_the_secrets_for_every_runner(tmp_path: Path, bucket: Bucket) -> None:
+    kms = bucket.client("kms")
+    kms.create_alias(AliasName="alias/sealer", TargetKeyId=kms.create_key()["KeyMetadata"]["KeyId"])
+    service = f"awskms://alias/sealer?region=us-east-1&endpoint={bucket.url}"
+    a, b = (runner(tmp_path / n, bucket, "kms", SEALER_CLOUD_SECRETS_PROVIDER=service) for n in "ab")
+    a.ok("up", "app:v1", "-n", "kms", "--provider", "local", "--yes")
+    assert b.ok("ssh", "kms", "m1", "--", "cat /etc/hostname").out == "m1\n", "its login key is opened here, too"
+    assert b.ok("up", "app:v1", "-n", "kms", "--provider", "local", "--yes", "-o", "json").json["changed"] is False
+    held = [text for key, text in bucket.objects().items() if "kms" in key]
+    assert held
+    assert not [text for text in held if b"OPENSSH PRIVATE KEY" in text]
+    runner(tmp_path / "c", bucket, "kms", PULUMI_CONFIG_PASSPHRASE="").ok("ssh", "kms", "m1", "--", "true")
+    b.ok("down", "kms", "--yes")
+
+
+def test_a_living_runner_is_named(tmp_path: Path, bucket: Bucket) -> None:
     a, b = (runner(tmp_path / n, bucket, "alive") for n in "ab")
     build(a, "app:v1", {**BASIC, "scripts/init.sh": "#!/bin/sh\nsleep 25\n"})
     busy = a.start("up", "app:v1", "-n", "alive", "--provider", "local", "--yes")
     give_up = time.monotonic() + 60
-    while not any(key.endswith("locks/alive.json") for key in objects(bucket)):
+    while not any(key.endswith("locks/alive.json") for key in bucket.objects()):
         assert time.monotonic() < give_up
         assert busy.poll() is None, busy.communicate()
         time.sleep(0.1)
@@ -96,7 +84,7 @@ def test_a_living_runner_is_named(tmp_path: Path, bucket: dict[str, str]) -> Non
     assert a.run("down", "alive", "--yes").rc == 0
 
 
-def test_a_killed_runners_locks_are_broken_after_a_minute(tmp_path: Path, bucket: dict[str, str]) -> None:
+def test_a_killed_runners_locks_are_broken_after_a_minute(tmp_path: Path, bucket: Bucket) -> None:
     a, b = (runner(tmp_path / n, bucket, "killed") for n in "ab")
     a.extra["SEALER_CLOUD_FAILPOINT"] = "connected=kill"
     assert a.run("up", "app:v1", "-n", "killed", "--provider", "local", "--yes").rc == -9
@@ -108,7 +96,7 @@ def test_a_killed_runners_locks_are_broken_after_a_minute(tmp_path: Path, bucket
     assert b.run("down", "killed", "--yes").rc == 0
 
 
-def test_twenty_clusters_from_four_runners(tmp_path: Path, bucket: dict[str, str]) -> None:
+def test_twenty_clusters_from_four_runners(tmp_path: Path, bucket: Bucket) -> None:
     users = [runner(tmp_path / f"r{n}", bucket, f"many{n}") for n in range(4)]
     all_begun = threading.Barrier(4)
 

@@ -9,7 +9,16 @@ from pathlib import Path
 import pytest
 
 from provisioner.errors import PreconditionError, UsageError
-from provisioner.infra.backend import FileStore, backend_of, new_passphrase, passphrase_environment, safe_url
+from provisioner.infra.backend import (
+    SECRETS_PROVIDER,
+    FileStore,
+    backend_of,
+    by_service,
+    new_passphrase,
+    passphrase_environment,
+    safe_url,
+    secrets_words,
+)
 from provisioner.infra.keycache import read_keys, write_keys
 from provisioner.infra.outputs import keys_from
 from provisioner.infra.pulumi_engine import PulumiEngine
@@ -67,14 +76,27 @@ def test_the_users_passphrase_wins_even_an_empty_one(make, variable):
     assert not settings.state_dir.exists()
 
 
-def test_a_foreign_backend_never_gets_a_passphrase_of_ours(make):
-    settings = make(PULUMI_BACKEND_URL="s3://key:secret@bucket/x?region=CANARY")
+@pytest.mark.parametrize("empty", [{}, {"PULUMI_CONFIG_PASSPHRASE": "", "PULUMI_CONFIG_PASSPHRASE_FILE": ""}])
+def test_a_foreign_backend_never_gets_a_passphrase_of_ours(make, empty):
+    settings = make(PULUMI_BACKEND_URL="s3://key:secret@bucket/x?region=CANARY", **empty)
     with pytest.raises(UsageError) as caught:
         passphrase_environment(settings, backend_of(settings))
     assert "s3://bucket/x" in str(caught.value)
     assert "secret" not in str(caught.value)
     assert not settings.state_dir.exists()
     assert safe_url("https://u:p@host/a?b") == "https://host/a"
+
+
+def test_a_key_service_needs_no_passphrase_whether_this_runner_or_the_state_names_it(make):
+    service = "awskms://alias/x?region=a"
+    here, elsewhere = (make(PULUMI_BACKEND_URL="s3://b/x", **more) for more in ({SECRETS_PROVIDER: service}, {}))
+    assert passphrase_environment(here, backend_of(here)) == {}
+    assert secrets_words(here, backend_of(here)) == ("--secrets-provider", service)
+    assert by_service(here, backend_of(here)) == {"secretsprovider": service}
+    assert passphrase_environment(elsewhere, backend_of(elsewhere), {"secretsprovider": service}) == {}
+    assert secrets_words(elsewhere, backend_of(elsewhere)) == ()
+    alone = make(**{SECRETS_PROVIDER: service})
+    assert by_service(alone, backend_of(alone)) == {}, "our own backend has a passphrase of our own"
 
 
 def test_our_passphrase_is_made_once_and_private(make):

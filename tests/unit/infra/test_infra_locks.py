@@ -385,11 +385,11 @@ def test_the_engine_gets_the_users_environment_without_settings_for_the_users_ow
 
 def test_a_work_folder_is_written_once_and_starts_our_plugin(tmp_path):
     work = WorkDir(tmp_path / "w")
-    work.prepare(NAME, ("/py thon", "-P", "-m", "x"), "v1:salt")
+    work.prepare(NAME, ("/py thon", "-P", "-m", "x"), {"encryptionsalt": "v1:salt"})
     before = {p: p.stat().st_mtime_ns for p in work.path.rglob("*")}
-    work.prepare(NAME, ("/py thon", "-P", "-m", "x"), "another salt")
+    work.prepare(NAME, ("/py thon", "-P", "-m", "x"), {"encryptionsalt": "another salt"})
     assert {p: p.stat().st_mtime_ns for p in work.path.rglob("*")} == before
-    assert (work.path / "Pulumi.demo.yaml").read_text() == "encryptionsalt: v1:salt\n"
+    assert (work.path / "Pulumi.demo.yaml").read_text() == 'encryptionsalt: "v1:salt"\n'
     script = (work.path / "bin/pulumi-resource-sealer").read_text()
     assert script == "#!/bin/sh\nexec '/py thon' -P -m x \"$@\"\n"
     assert plugin_command() == (sys.executable, "-P", "-m", "provisioner.plugin")

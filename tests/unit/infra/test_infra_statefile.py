@@ -92,7 +92,15 @@ def test_all_forms_say_the_same(raw):
     assert [h.name for h in state.inventory.hosts] == ["m2", "m1"]  # the order of the request
     assert state.inventory.hosts[1].ssh.host == "10.213.0.10"
     assert state.inventory.hosts[1].host_keys == ("ssh-ed25519 m1",)
-    assert parse_deployment(raw, "here").salt == "v1:salt"
+    assert parse_deployment(raw, "here").opened_by == {"encryptionsalt": "v1:salt"}
+
+
+def test_a_key_service_is_named_with_the_data_key_that_it_opens():
+    service = {"type": "cloud", "state": {"url": "awskms://alias/x?region=a&b=c", "encryptedkey": "QUI="}}
+    told = parse_deployment(checkpoint(secrets_providers=service), "here").opened_by
+    assert told == {"secretsprovider": "awskms://alias/x?region=a&b=c", "encryptedkey": "QUI="}
+    for nothing in (None, {}, {"type": "service", "state": {"project": "x"}}):
+        assert parse_deployment(checkpoint(secrets_providers=nothing), "here").opened_by == {}
 
 
 def test_a_stack_that_was_only_begun():
