@@ -14,7 +14,6 @@ from provisioner.model.hosts import InventoryHost
 from provisioner.model.ids import ClusterId, ClusterName
 from provisioner.model.plan import ResourceChange
 from provisioner.model.planhash import plan_to_json
-from provisioner.model.request import Clusterfile, InfraDoc, Pool, UpArgs
 from tests.fakes.driver import FakeCloud
 from tests.fakes.engine import HOST, accepted_hosts
 
@@ -206,19 +205,6 @@ async def test_a_machine_that_is_taken_over_stays_what_it_was_bought_as(cloud: S
     placed = cloud.engine.stacks["app"].accepted.placement["hosts"]
     assert placed["n1"] == {"zone": zone, "type": kind, "spot": False, "price": 0.25}
     assert not (await cloud.up()).changed
-
-
-async def test_a_machine_with_other_disks_than_are_asked_for_now_is_not_taken_over(cloud: Stage) -> None:
-    await cut(cloud, "n1")
-    before = (dict(cloud.engine.machines), list(cloud.engine.mutations))
-    pools = (Pool("master", ("master",), 2), Pool("node", ("node",), 1, data_disks=(50,)))
-    wish = Clusterfile(infra=InfraDoc("local", pools=pools, said=frozenset({"pools"})))
-    with pytest.raises(UsageError, match=r"has made n1 \(machine-3\) with .*dataDisks \[\], and not .*\[50\]") as told:
-        await cloud.up(UpArgs(image=UP.image), files=wish)
-    assert "`sealer-cloud down app`" in told.value.hint
-    assert before == (cloud.engine.machines, cloud.engine.mutations)
-    await cloud.up()
-    assert "is taken over" in warnings(cloud)
 
 
 @pytest.mark.parametrize(("hidden", "taken_over"), [(3, True), (99, False)])
