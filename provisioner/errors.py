@@ -29,6 +29,9 @@ from typing import ClassVar
 NO_ACCOUNT = "set the credentials of the account that you mean, and name it with --provider"
 """The hint where nobody named a cloud and none could be looked at: which one is meant only the person knows."""
 
+LOOK_THERE = "log in there and look at its shell and disk; then run the same command again"
+"""The hint where a host answers, and nothing of it makes sense."""
+
 
 def pip_install(extra: str) -> str:
     """The command that adds an optional part to this very installation; a bare `pip` is often another Python's."""

@@ -198,7 +198,10 @@ async def make_machines(world: World, draft: Draft, choice: UpChoice) -> tuple[D
         world.events(PhaseDone(Phase.MACHINES, text, world.clock.monotonic() - begun))
     missing = [h.name for h in draft.wish.accepted.wanted if h.name not in {m.name for m in outputs.hosts}]
     if missing or outputs.keys is None:
-        raise PreconditionError(f"stage 1 ended without {', '.join(missing) or 'the keys of the cluster'}")
+        raise PreconditionError(
+            f"stage 1 ended without {', '.join(missing) or 'the keys of the cluster'}",
+            hint="run the same command again: it goes on with what stands",
+        )
     return draft, outputs
 
 
@@ -214,7 +217,10 @@ async def connect(world: World, draft: Draft, outputs: StackOutputs) -> Ready:
     inventory = to_inventory(draft.plan.cluster, outputs, draft.wish.accepted.wanted)
     keys = outputs.keys
     if keys is None:
-        raise PreconditionError("stage 1 ended without the keys of the cluster")
+        raise PreconditionError(
+            "stage 1 ended without the keys of the cluster",
+            hint="run the same command again: it goes on with what stands",
+        )
     hosts = draft.hosts
     if draft.previewed.plan.changes and is_standing(draft.wish):  # a rule that was asked for just now is for him too
         await operator.let_in(world, world.engine.stored(draft.plan.cluster), draft.driver)

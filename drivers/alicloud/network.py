@@ -53,7 +53,10 @@ def look_up(api: Api, region: str, asked: Network) -> Standing | None:
     named = [_one(rows, name, ("VSwitchId", "VSwitchName"), f"network.subnets: {name!r}") for name in asked.subnets]
     vpcs = {str(row["VpcId"]) for row in named} | ({str(vpc["VpcId"])} if vpc else set())
     if len(vpcs) > 1:
-        raise UsageError(f"network.subnets: they belong to several networks ({', '.join(sorted(vpcs))})")
+        raise UsageError(
+            f"network.subnets: they belong to several networks ({', '.join(sorted(vpcs))})",
+            hint="name subnets of one network alone",
+        )
     found = vpc or _one(list_vpcs(api, region, VpcId=vpcs.copy().pop()), vpcs.pop(), ("VpcId",), "network.subnets")
     inside = [row for row in rows if row["VpcId"] == found["VpcId"]]
     usable = named or [row for row in inside if asked.shared and tags_in(row).get(SHARED) == asked.shared]

@@ -130,7 +130,9 @@ def of_foreign(error: Exception, action: str, region: str) -> SealerError:
     ):
         if any(isinstance(error, getattr(botocore, kind)) for kind in kinds):
             return make()
-    return ProviderError(f"{action} in {region}: {name}: {clean(str(error))}")
+    return ProviderError(
+        f"{action} in {region}: {name}: {clean(str(error))}", hint="run the same command again to go on"
+    )
 
 
 _CONFIG = ("ProfileNotFound", "ConfigParseError", "ConfigNotFound")

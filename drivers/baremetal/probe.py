@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass
 
-from provisioner.errors import DeadlineError, HostError, SealerError
+from provisioner.errors import LOOK_THERE, DeadlineError, HostError, SealerError
 from provisioner.model.hosts import NO_KEYS, InventoryHost
 from provisioner.model.ids import HostName
 from provisioner.model.paths import STATE_ROOT
@@ -115,12 +115,21 @@ async def _look(host: InventoryHost, connect: Connect, base: str) -> Seen:
         done = await connection.run(words, timeout=SECONDS, limit=LIMIT)
         key = connection.host_key
     except DeadlineError as error:
-        raise HostError(f"{host.name} did not answer within {SECONDS:g} s", host=host.name) from error
+        raise HostError(
+            f"{host.name} did not answer within {SECONDS:g} s",
+            host=host.name,
+            hint="log in there and look what it is busy with; then run the same command again",
+        ) from error
     finally:
         await connection.close()
     if not done.ok:
         text = done.stderr[:500].decode("utf-8", "replace")
-        raise HostError(f"{host.name} could not be looked at (exit status {done.rc})", host=host.name, evidence=text)
+        raise HostError(
+            f"{host.name} could not be looked at (exit status {done.rc})",
+            host=host.name,
+            evidence=text,
+            hint=LOOK_THERE,
+        )
     return to_seen(done.stdout.decode("utf-8", "replace"), host, key)
 
 

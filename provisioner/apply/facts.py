@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from provisioner.apply.output import Masker, last_line, to_text
 from provisioner.apply.outputs import NO_MASK, decode_outputs
 from provisioner.apply.wire import EnvItems, host_argv, parse_reply, render_env
-from provisioner.errors import DeadlineError, HostError, PreconditionError, UsageError
+from provisioner.errors import LOOK_THERE, DeadlineError, HostError, PreconditionError, UsageError
 from provisioner.model.facts import FactMap, HealthReading, HostFacts, OpenRun, Unreadable
 from provisioner.model.ids import Digest, HostName, parse_digest
 from provisioner.model.ledger import parse_ledger
@@ -92,14 +92,21 @@ def parse_facts(result: CommandResult, host: HostName, cid: str, masker: Masker 
     """Facts from a reply; its health line is masked, its outputs are as they are. Raises as `read_facts` does."""
     if not result.ok:
         raise HostError(
-            f"{host} could not be read (exit status {result.rc})", host=host, evidence=to_text(result.stderr[:2000])
+            f"{host} could not be read (exit status {result.rc})",
+            host=host,
+            evidence=to_text(result.stderr[:2000]),
+            hint=LOOK_THERE,
         )
     reply = parse_reply(result.stdout, host)
     text = {name: to_text(body) for name, body in reply.items() if name != "ledger"}
     try:
         return _to_facts(reply, text, host, cid, masker)
     except (KeyError, ValueError, UsageError) as error:
-        raise HostError(f"the reply of {host} makes no sense: {type(error).__name__}", host=host) from error
+        raise HostError(
+            f"the reply of {host} makes no sense: {type(error).__name__}",
+            host=host,
+            hint=LOOK_THERE,
+        ) from error
 
 
 def _to_facts(

@@ -7,7 +7,7 @@ import asyncio
 from provisioner.apply.context import RunContext
 from provisioner.apply.perform import Performer
 from provisioner.apply.wire import host_argv, parse_reply
-from provisioner.errors import DeadlineError, HostError
+from provisioner.errors import LOOK_THERE, DeadlineError, HostError
 from provisioner.events import Warned
 from provisioner.model.accepted import Accepted
 from provisioner.model.facts import HostFacts
@@ -48,5 +48,9 @@ async def read_record(connection: Connection, paths: HostPaths) -> bytes:
     """What a host keeps of the cluster, empty where it keeps nothing. Raises HostError (7), DeadlineError (11)."""
     result = await connection.run(host_argv(paths, "kept"), timeout=SECONDS, limit=2 * KEPT_LIMIT)
     if not result.ok:
-        raise HostError(f"{connection.name} could not be read (exit status {result.rc})", host=connection.name)
+        raise HostError(
+            f"{connection.name} could not be read (exit status {result.rc})",
+            host=connection.name,
+            hint=LOOK_THERE,
+        )
     return parse_reply(result.stdout, connection.name).get("kept", b"")

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from importlib import resources
 from urllib.parse import quote
 
-from provisioner.errors import HostError, UsageError
+from provisioner.errors import LOOK_THERE, HostError, UsageError
 from provisioner.model.ids import CLUSTER_SCOPE, ClusterId, RunId, StepId
 from provisioner.model.paths import HostPaths
 from provisioner.model.secret import Value, reveal
@@ -82,7 +82,7 @@ def _env_line(name: str, value: str) -> bytes:
         raise UsageError(f"{name!r} is no name of an env variable", hint="use letters, digits and underscores")
     raw = value.encode("utf-8", "surrogateescape")
     if b"\0" in raw:
-        raise UsageError(f"the env variable {name} holds a NUL byte")
+        raise UsageError(f"the env variable {name} holds a NUL byte", hint="take that byte out of its value")
     if len(raw) > ENV_VALUE_LIMIT:
         raise UsageError(f"the env variable {name} is longer than 100 KiB", hint="put it into a file of the image")
     return b"export %s='%s'\n" % (name.encode(), raw.replace(b"'", b"'\\''"))
@@ -137,7 +137,12 @@ def parse_reply(raw: bytes, host: str) -> Mapping[str, bytes]:
     """The sections of a reply. Raises HostError (7) where the marker, a length or the end is missing."""
     start = raw.find(MARKER)
     if start < 0:
-        raise HostError(f"{host} gave no reply that we can read", host=host, evidence=_start_of(raw))
+        raise HostError(
+            f"{host} gave no reply that we can read",
+            host=host,
+            evidence=_start_of(raw),
+            hint=LOOK_THERE,
+        )
     position = start + len(MARKER)
     sections: dict[str, bytes] = {}
     while True:

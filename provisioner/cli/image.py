@@ -108,7 +108,9 @@ def _epoch(session: Session) -> int:
     """The time of every file. Raises UsageError for a SOURCE_DATE_EPOCH that is no number."""
     text = session.settings.environ.get(EPOCH) or "0"
     if not text.isdecimal():
-        raise UsageError(f"${EPOCH} is {text!r}, which is no number of seconds")
+        raise UsageError(
+            f"${EPOCH} is {text!r}, which is no number of seconds", hint="set it like 1767225600, or unset it"
+        )
     return int(text)
 
 

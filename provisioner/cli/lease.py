@@ -82,7 +82,10 @@ def _lease(session: Session, given: Given, command: tuple[str, ...]) -> Lease:
     if not command:
         raise UsageError("with: no command given", hint="sealer-cloud with app:v1 --provider local -- pytest")
     if shutil.which(command[0], path=session.settings.environ.get("PATH")) is None:
-        raise UsageError(f"with: there is no command {command[0]!r} on this machine; nothing was made")
+        raise UsageError(
+            f"with: there is no command {command[0]!r} on this machine; nothing was made",
+            hint="check its spelling and PATH, or name it with its folder",
+        )
     args, files = args_of(session, given), files_of(session, given)
     name = parse_cluster_name(args.name) if args.name else own_name(args, files, os.urandom)
     if build_world(session.settings, ignore, Stop()).engine.stored(name) is not None:
@@ -145,7 +148,10 @@ def _up(lease: Lease) -> tuple[int, UpReport | None, bool]:
             nonlocal theirs
             if plan.cid is not None:
                 theirs = True
-                raise UsageError(f"another run made the cluster {lease.name} meanwhile; it is left alone")
+                raise UsageError(
+                    f"another run made the cluster {lease.name} meanwhile; it is left alone",
+                    hint="leave --name out: each run has a name of its own then",
+                )
 
         def confirm(plan: Plan) -> bool:
             nonlocal begun
@@ -185,7 +191,10 @@ def _command(lease: Lease, relay: Relay) -> int:
     try:
         code = relay.run(lease.command, {**lease.session.settings.environ, **env})
     except OSError as error:
-        failure = UsageError(f"cannot run {lease.command[0]}: {error.strerror or error}")
+        failure = UsageError(
+            f"cannot run {lease.command[0]}: {error.strerror or error}",
+            hint="check that it may be run: nothing of the cluster is lost, it is removed now",
+        )
         return report_failure(failure, screen, lease.session.settings)
     screen.say(f"The command ended with {code}")
     return code

@@ -25,7 +25,7 @@ def read_sources(names: Iterable[str]) -> tuple[Source, ...]:
     """
     words = list(names)
     if words.count(STDIN) > 1:
-        raise UsageError("-f - can be given once: standard input is read only once")
+        raise UsageError("-f - can be given once: standard input is read only once", hint="write one of them to a file")
     return tuple(source for word in words for source in _read(word))
 
 

@@ -245,7 +245,9 @@ class _Command(PulumiCommand):
                 start_new_session=True,  # Ctrl-C at the terminal must reach us alone: we pass it on, once
             )
         except OSError as error:
-            raise PreconditionError(f"the engine does not start: {error.strerror}", phase="machines") from error
+            raise PreconditionError(
+                f"the engine does not start: {error.strerror}", phase="machines", hint="sealer-cloud engine install"
+            ) from error
 
 
 class _Tail:

@@ -130,7 +130,10 @@ class Bucket:
                 f"{where} refused us ({code})", hint="check AWS_ACCESS_KEY_ID or AWS_PROFILE, and the policy"
             )
         if code == "NotImplemented":
-            return PreconditionError(f"{where} cannot write on condition, so runs could not be kept apart")
+            return PreconditionError(
+                f"{where} cannot write on condition, so runs could not be kept apart",
+                hint="use a store that knows `If-None-Match`: docs/shared-state.md names some",
+            )
         return ProviderError(f"{where} does not answer as it should ({code})", hint="check PULUMI_BACKEND_URL")
 
     def _client(self) -> Any:

@@ -131,5 +131,8 @@ class BucketStore:
 def _parsed(cluster: ClusterName, key: str, data: bytes) -> Deployment:
     deployment = parse_deployment(data, key)
     if deployment.stack != stack_name(cluster):
-        raise PreconditionError(f"the state {key} is that of {deployment.stack}, not of {stack_name(cluster)}")
+        raise PreconditionError(
+            f"the state {key} is that of {deployment.stack}, not of {stack_name(cluster)}",
+            hint="restore that object (a version of it, or a backup), or remove the machines: `sealer-cloud down NAME --provider P`",
+        )
     return deployment

@@ -13,6 +13,7 @@ _CODE = "import sys; from provisioner.infra.automation import download; download
 NETWORK_LIMIT = 10.0
 """Seconds until the installer itself has been fetched: without a network nothing more is waited for."""
 DOWNLOAD_LIMIT = 900.0
+_ELSEWHERE = "check the network and the proxy settings, or install Pulumi's CLI from elsewhere: it is found on PATH"
 
 
 def fetch_engine(settings: Settings, events: Events, root: Path, version: str) -> None:
@@ -28,6 +29,14 @@ def fetch_engine(settings: Settings, events: Events, root: Path, version: str) -
     try:
         code, _tail = run_job(job, on_line)
     except DeadlineError as error:
-        raise PreconditionError("the vendor's installer does not answer", phase="engine") from error
+        raise PreconditionError(
+            "the vendor's installer does not answer",
+            phase="engine",
+            hint=_ELSEWHERE,
+        ) from error
     if code != 0:
-        raise PreconditionError("the vendor's installer cannot be reached", phase="engine")
+        raise PreconditionError(
+            "the vendor's installer cannot be reached",
+            phase="engine",
+            hint=_ELSEWHERE,
+        )

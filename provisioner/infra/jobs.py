@@ -64,7 +64,11 @@ def _start(job: Job) -> subprocess.Popen[str]:
             start_new_session=True,
         )
     except OSError as error:
-        raise PreconditionError(f"{job.argv[0]} does not start: {error.strerror}", phase="engine") from error
+        raise PreconditionError(
+            f"{job.argv[0]} does not start: {error.strerror}",
+            phase="engine",
+            hint="check that it is installed and may be run",
+        ) from error
 
 
 def _follow(process: subprocess.Popen[str], job: Job, on_line: Callable[[str], None]) -> deque[str]:
@@ -78,7 +82,11 @@ def _follow(process: subprocess.Popen[str], job: Job, on_line: Callable[[str], N
         try:
             line = lines.get(timeout=max(0.0, (end if tail else first_end) - time.monotonic()))
         except queue.Empty as error:
-            raise DeadlineError(f"{Path(job.argv[0]).name} took too long", phase="engine") from error
+            raise DeadlineError(
+                f"{Path(job.argv[0]).name} took too long",
+                phase="engine",
+                hint="run the same command again: what was fetched is kept",
+            ) from error
         if line is None:
             return tail
         tail.append(line)

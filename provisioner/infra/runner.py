@@ -38,7 +38,11 @@ async def run_bounded(work: Callable[[], _T], child: Child, stop: Stop, run_dir:
         raise
     except TimeoutError as error:
         await _end(future, child, run_dir)
-        raise DeadlineError(f"the engine did not end within {limit:g} s", phase="machines") from error
+        raise DeadlineError(
+            f"the engine did not end within {limit:g} s",
+            phase="machines",
+            hint="the same command goes on; --timeout gives it more time",
+        ) from error
     except SealerError as error:
         if stop.lost is not None:
             await _end(future, child, run_dir)

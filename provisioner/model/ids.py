@@ -56,7 +56,10 @@ def parse_network_name(text: str) -> str:
 def parse_cid(text: str) -> ClusterId:
     """A cid: cluster name, dash, six base32 characters. Raises UsageError."""
     if not _CID.fullmatch(text):
-        raise UsageError(f"{text!r} is no cluster id")
+        raise UsageError(
+            f"{text!r} is no cluster id",
+            hint="it is a name and six characters, like etcd-a2b3c4: `sealer-cloud list -o wide` shows them",
+        )
     return ClusterId(text)
 
 

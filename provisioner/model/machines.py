@@ -124,7 +124,10 @@ def _check_addresses(found: list[Machine]) -> None:
             raise UsageError(f"{machine.address} is named twice", hint="a machine is one host, with all its roles")
         seen.add(machine.address)
     if len({ipaddress.ip_address(address).version for address in seen}) > 1:
-        raise UsageError("all machines of a cluster have IPv4 addresses, or all have IPv6 ones")
+        raise UsageError(
+            "all machines of a cluster have IPv4 addresses, or all have IPv6 ones",
+            hint="name each machine by an address of the same kind",
+        )
 
 
 def _named(found: list[Machine], stored: Accepted | None) -> list[Machine]:

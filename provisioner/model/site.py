@@ -93,7 +93,7 @@ def site_of(
 
 def _check_region(provider: str | None, flag: str | None, said: str | None, sources: Sequence[Source]) -> None:
     if flag and (complaint := check_word(flag)):
-        raise UsageError(f"region {flag!r} {complaint}")
+        raise UsageError(f"region {flag!r} {complaint}", hint="write it as the cloud does, like eu-central-1")
     if provider is None or provider in BOUGHT:
         return
     what = f"provider {provider} has no regions"

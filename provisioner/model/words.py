@@ -69,7 +69,7 @@ def parse_addresses(flag: str, text: str) -> tuple[str, ...]:
             continue
         low, high = int(ipaddress.ip_address(first)), int(ipaddress.ip_address(last))
         if high - low >= MAX_COUNT:
-            raise UsageError(f"--{flag} {word}: more than {MAX_COUNT} machines")
+            raise UsageError(f"--{flag} {word}: more than {MAX_COUNT} machines", hint="name fewer")
         found += [str(ipaddress.ip_address(number)) for number in range(low, high + 1)]
     return tuple(found)
 
@@ -99,7 +99,10 @@ def parse_secret_words(words: Iterable[str]) -> dict[str, str]:
     for word in words:
         key, equals, value = word.partition("=")
         if not equals and not _VARIABLE.fullmatch(key):
-            raise UsageError("--env-secret takes the NAME of a variable, or KEY=${env:NAME}, or KEY=${file:PATH}")
+            raise UsageError(
+                "--env-secret takes the NAME of a variable, or KEY=${env:NAME}, or KEY=${file:PATH}",
+                hint="name the variable: --env-secret TOKEN",
+            )
         if complaint := check_env_key(key):
             raise UsageError(f"--env-secret: {complaint}", hint=_key_hint(complaint))
         if equals and parse_ref(value) is None:

@@ -127,7 +127,11 @@ class Dialer:
                 error = refused if error is None or isinstance(refused, HostKeyError) else error
                 if not isinstance(refused.__cause__, ANOTHER_KIND):
                     raise
-        raise error or HostError(f"{route} cannot be reached", host=route.name)
+        raise error or HostError(
+            f"{route} cannot be reached",
+            host=route.name,
+            hint="check the address, the network and what stands between; then run the same command again",
+        )
 
     async def _try(
         self, route: Route, tunnel: asyncssh.SSHClientConnection | None, algorithms: tuple[str, ...]
@@ -257,13 +261,21 @@ def to_host_error(error: Exception, route: Route, refused: str = "") -> HostErro
             hint="another machine answers at this address; nothing was sent to it",
         )
     if isinstance(error, asyncssh.PermissionDenied):
-        return HostError(f"{route} refused {route.login_name} for user {route.target.user}", host=route.name)
+        return HostError(
+            f"{route} refused {route.login_name} for user {route.target.user}",
+            host=route.name,
+            hint="check the user and the login key: --user and --identity, or `ssh` in the Infra document",
+        )
     if isinstance(error, ConnectionRefusedError):
         return HostError(f"{route} refused the connection", host=route.name, hint="is its SSH server running?")
     if isinstance(error, TimeoutError):
         return HostError(f"{route} did not answer in time", host=route.name, hint="is the machine up and reachable?")
     text = str(error).split("\n", 1)[0][:200]
-    return HostError(f"{route} cannot be reached: {text or type(error).__name__}", host=route.name)
+    return HostError(
+        f"{route} cannot be reached: {text or type(error).__name__}",
+        host=route.name,
+        hint="check the address, the network and what stands between; then run the same command again",
+    )
 
 
 def _algorithms(pins: tuple[str, ...]) -> tuple[tuple[str, ...], ...]:
@@ -275,7 +287,11 @@ def _trusted(route: Route) -> list[asyncssh.SSHKey]:
     try:
         return [asyncssh.import_public_key(pin) for pin in route.pins if not is_fingerprint(pin)]
     except asyncssh.KeyImportError as error:
-        raise HostError(f"the pinned key of {route.what} is no public key", host=route.name) from error
+        raise HostError(
+            f"the pinned key of {route.what} is no public key",
+            host=route.name,
+            hint="correct hostKeys: a line of ssh-keyscan, or its SHA256:… fingerprint",
+        ) from error
 
 
 def _cluster_key(keys: ClusterKeys) -> asyncssh.SSHKey:
@@ -283,7 +299,10 @@ def _cluster_key(keys: ClusterKeys) -> asyncssh.SSHKey:
         return asyncssh.import_private_key(keys.login_private.reveal())
     except (asyncssh.KeyImportError, asyncssh.KeyEncryptionError) as error:
         # The exception's text could quote the key: only our words go on.
-        raise HostError("the cluster's login key cannot be read") from error
+        raise HostError(
+            "the cluster's login key cannot be read",
+            hint="the state is damaged: `sealer-cloud status` says what stands, `sealer-cloud adopt` takes it over anew",
+        ) from error
 
 
 async def _nothing() -> None:

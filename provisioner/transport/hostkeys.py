@@ -60,7 +60,11 @@ def parse_pin(text: str, host: str) -> str:
 def check_target(target: SshTarget, host: str) -> None:
     """Raise HostError (7) for an address, user or port that is none."""
     if not _HOST.fullmatch(target.host) or not _USER.fullmatch(target.user) or not 0 < target.port < 1 << 16:
-        raise HostError(f"{host}: {target.user!r} at {target.host!r} port {target.port} is no SSH address", host=host)
+        raise HostError(
+            f"{host}: {target.user!r} at {target.host!r} port {target.port} is no SSH address",
+            host=host,
+            hint="correct ssh.host, ssh.port and ssh.user",
+        )
 
 
 def known_hosts_text(hosts: Iterable[InventoryHost]) -> str:
@@ -98,7 +102,11 @@ def needs_matched_way(host: InventoryHost) -> bool:
 def _pins(target: SshTarget, keys: tuple[str, ...], what: str, host: str) -> tuple[str, ...]:
     check_target(target, host)
     if not keys:
-        raise HostError(f"no host key of {what} is known, so it is not connected to", host=host)
+        raise HostError(
+            f"no host key of {what} is known, so it is not connected to",
+            host=host,
+            hint="write its fingerprint into hostKeys: `ssh-keyscan HOST | ssh-keygen -lf -` on a network that you trust shows it",
+        )
     return tuple(parse_pin(key, what) for key in keys)
 
 

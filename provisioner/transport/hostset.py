@@ -77,7 +77,9 @@ class HostSet:
 
     async def _open_one(self, host: InventoryHost, *, patience: float) -> None:
         if host.running is False:
-            self._failures[host.name] = HostError(f"{host.name} is stopped", host=host.name)
+            self._failures[host.name] = HostError(
+                f"{host.name} is stopped", host=host.name, hint="`sealer-cloud up` starts it again"
+            )
             return
         give_up = self._clock.monotonic() + patience
         while True:

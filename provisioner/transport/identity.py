@@ -151,9 +151,17 @@ def _judge(new: Newcomer, result: CommandResult) -> None:
     """Raise HostError where the machine did not take the key; where it did, the next connection shows it."""
     name = new.machine.name
     if result.rc is None:
-        raise HostError(f"{name}: the link died while its host key changed", host=name)
+        raise HostError(
+            f"{name}: the link died while its host key changed",
+            host=name,
+            hint="run the same command again: it goes on",
+        )
     if not result.ok:
-        raise HostError(f"{name} did not take its host key: {_shown(result.stderr)}", host=name)
+        raise HostError(
+            f"{name} did not take its host key: {_shown(result.stderr)}",
+            host=name,
+            hint="look at that machine's disk and sshd; then run the same command again",
+        )
     raise HostError(
         f"{name} still shows the host key of its first boot", host=name, hint="does its sshd use another file?"
     )

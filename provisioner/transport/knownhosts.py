@@ -41,7 +41,10 @@ def _read(path: Path) -> asyncssh.SSHKnownHosts:
         with path.expanduser().open("rb") as file:
             raw = file.read(LIMIT + 1)
         if len(raw) > LIMIT:
-            raise UsageError(f"{path} is larger than 16 MiB: that is no known_hosts file")
+            raise UsageError(
+                f"{path} is larger than 16 MiB: that is no known_hosts file",
+                hint="name the file that holds the hosts' keys",
+            )
         return asyncssh.import_known_hosts(raw.decode())
     except OSError as error:
         raise UsageError(f"{path} cannot be read: {error.strerror}", hint="check knownHostsFile") from error

@@ -67,7 +67,9 @@ def _sudo_error(host: InventoryHost, result: CommandResult) -> HostError | None:
     if result.ok:
         return None
     if result.rc is None:
-        return HostError(f"{host.name}: the link died while sudo was tried", host=host.name)
+        return HostError(
+            f"{host.name}: the link died while sudo was tried", host=host.name, hint="run the same command again"
+        )
     if result.rc == NOT_FOUND:
         return HostError(
             f"{host.name} has no sudo, and {host.ssh.user} is not root",
@@ -102,7 +104,9 @@ class SshConnection:
                     return await self._exchange(argv, iter((stdin,)), limit, lambda _sent: None)
             except TimeoutError as error:
                 raise DeadlineError(
-                    f"{self.name}: no end within {timeout:g} s: {render_log(argv)}", host=self.name
+                    f"{self.name}: no end within {timeout:g} s: {render_log(argv)}",
+                    host=self.name,
+                    hint="look at what runs there, or give it more time; then run the same command again",
                 ) from error
 
     async def send(
@@ -123,7 +127,11 @@ class SshConnection:
 
                     return await self._exchange(argv, slices_of(source, prefix), OUTPUT_LIMIT, moved, heard)
             except TimeoutError as error:
-                raise DeadlineError(f"{self.name}: nothing moved for {idle:g} s", host=self.name) from error
+                raise DeadlineError(
+                    f"{self.name}: nothing moved for {idle:g} s",
+                    host=self.name,
+                    hint="check the network to it; the same command goes on where it stopped",
+                ) from error
 
     async def close(self) -> None:
         """See Connection.close."""
@@ -160,7 +168,9 @@ class SshConnection:
             return await self._connection.create_process(quote_words((*self._sudo, *argv)), encoding=None)
         except (asyncssh.Error, OSError) as error:
             raise HostError(
-                f"{self.name}: the connection is gone, so nothing was started: {type(error).__name__}", host=self.name
+                f"{self.name}: the connection is gone, so nothing was started: {type(error).__name__}",
+                host=self.name,
+                hint="run the same command again",
             ) from error
 
 
@@ -189,7 +199,10 @@ async def _feed(
             progress(sent)
     except OSError as error:
         process.close()  # without its end the host would wait for the rest
-        raise PreconditionError(f"the archive cannot be read: {error.strerror}") from error
+        raise PreconditionError(
+            f"the archive cannot be read: {error.strerror}",
+            hint="check this machine's disk; then run the same command again",
+        ) from error
     process.stdin.write_eof()
 
 
