@@ -154,6 +154,8 @@ async def _take_over(world: World, driver: Driver, spec: object, taken: Taken, w
     begun = world.clock.monotonic()
     count = len(taken.accepted.hosts)
     world.events(PhaseStarted(Phase.MACHINES, count))
+    needs = await asyncio.to_thread(driver.needs)
+    world.engine.demand()  # before any host is changed: it would take the new key for nothing
     login = await way.login(taken)
     keys = ClusterKeys(login.private, login.public, taken.hmac) if login else ClusterKeys(Secret(""), "", taken.hmac)
     given = {key: value for key, value in keys_to_json(keys).items() if value}
@@ -162,7 +164,6 @@ async def _take_over(world: World, driver: Driver, spec: object, taken: Taken, w
     marks = Marks(taken.cid, run, taken.accepted.expires_at, taken.ci_run, taken.repo)
     cluster = ClusterName(taken.accepted.cluster)
     program = build_adoption(driver, spec, taken.accepted, marks, Standing(taken.adopt, given))
-    needs = await asyncio.to_thread(driver.needs)
     try:
         outputs = await world.engine.up(cluster, taken.cid, program, world.events, needs)
         if taken.adopt:  # what is imported by one run is an ordinary resource for the next

@@ -50,6 +50,9 @@ class Engine(Protocol):
         Nobody, once an `up` went through: a cloud may not show at first what it was asked to make.
         """
 
+    def demand(self) -> None:
+        """Raises PreconditionError (12) where there is no engine, for those that change something before they call it."""
+
     async def preview(
         self, cluster: ClusterName, cid: ClusterId, program: Program, events: Events, needs: EngineNeeds = NOTHING
     ) -> Previewed:

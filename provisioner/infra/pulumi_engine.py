@@ -135,6 +135,10 @@ class PulumiEngine:
         """As `repair` noted it."""
         return read_begun(cluster_folder(self._settings, cluster))
 
+    def demand(self) -> None:
+        """By the same search as every call."""
+        require_engine(self._settings)
+
     async def preview(
         self, cluster: ClusterName, cid: ClusterId, program: Program, events: Events, needs: EngineNeeds = NOTHING
     ) -> Previewed:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
-from provisioner.errors import CapacityError, ProviderError
+from provisioner.errors import CapacityError, PreconditionError, ProviderError
 from provisioner.events import Events, ResourceChanged
 from provisioner.infra.changes import natural
 from provisioner.infra.engine import NOTHING, Still, unasked
@@ -57,7 +57,7 @@ class FakeEngine:
 
     Points: `up/begin`, `up/intent`, `up/network`, `up/before/<host>`, `up/made/<host>` (the machine is there, the state
     does not know it yet), `up/after/<host>`, `up/end`, `destroy/begin`, `destroy/<name>`, `destroy/end`, `forget`.
-    `cloud` makes it one whose creates adopt nothing: a machine that stands and is not imported gets a twin. `sold_out`
+    `missing`: there is none. `cloud` makes it one whose creates adopt nothing: a machine that stands and is not imported gets a twin. `sold_out`
     maps zone and type of a placement to the code of a CapacityError; `needed` lists what each run was given, `told` what
     each `up` was to take over or to renew: its hosts have keys, which live on when their machines do not.
 
@@ -79,6 +79,7 @@ class FakeEngine:
         self.mutations: list[str] = []
         self.fail: dict[str, str] = {}
         self.cloud = False
+        self.missing = False
         self.cut: tuple[frozenset[str], float] = (frozenset(), 0.0)
         self.sold_out: dict[tuple[str, str], str] = {}
         self.needed: list[EngineNeeds] = []
@@ -130,6 +131,10 @@ class FakeEngine:
 
     def begun(self, cluster: ClusterName) -> tuple[frozenset[str], float]:
         return self.cut
+
+    def demand(self) -> None:
+        if self.missing:
+            raise PreconditionError("there is no Pulumi engine on this machine")
 
     async def preview(
         self, cluster: ClusterName, cid: ClusterId, program: Program, events: Events, needs: EngineNeeds = NOTHING

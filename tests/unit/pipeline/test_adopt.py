@@ -111,6 +111,14 @@ async def test_what_was_lost_is_taken_over_and_up_has_nothing_to_do(stage: Stage
         await take(stage)
 
 
+async def test_without_an_engine_no_host_is_given_a_new_key(stage: Stage) -> None:
+    disks = await lose(stage)
+    stage.engine.missing = True
+    with pytest.raises(PreconditionError, match="no Pulumi engine"):
+        await take(stage)
+    assert (disks.admitted, stage.engine.stacks) == ([], {})
+
+
 async def test_a_no_changes_nothing_and_nothing_found_is_no_error(stage: Stage) -> None:
     disks = await lose(stage)
     with pytest.raises(InterruptedRunError):
