@@ -15,6 +15,7 @@ import uuid
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from itertools import islice
 from typing import Any
 
 from drivers.alicloud.codes import Kind, kind_of, to_error
@@ -30,7 +31,11 @@ BUSY_SECONDS = 150.0
 """How long one that answers "later" is tried: longer than the minute that throttling may last."""
 FIRST_PAUSE, LONGEST_PAUSE = 0.5, 15.0
 PAGE_SIZE = 50
-"""What every listing takes: DescribeSecurityGroups, DescribeVpcs and DescribeVSwitches refuse more (their API references)."""
+"""What every listing takes: DescribeVpcs and DescribeVSwitches refuse more (their API references)."""
+MOST_RESULTS = 100
+"""The same for listings by token: DescribeInstances and DescribeSecurityGroups refuse more."""
+BY_TOKEN = frozenset({"DescribeDisks", "DescribeInstances", "DescribeNetworkInterfaces", "DescribeSecurityGroups"})
+"""Of these the vendor says that page numbers will be removed (ECS API reference 2014-05-26)."""
 MOST_PAGES = 1000
 MOST_BYTES = 64 << 20
 
@@ -150,7 +155,33 @@ class Api:
         return ProviderError(f"alicloud at {host} does not answer: {message}", hint=hint)
 
     def pages(self, product: str, action: str, region: str, path: tuple[str, str], params: Params) -> Iterator[Any]:
-        """All rows of a listing, whatever its paging: by number, or by token where the answer has one."""
+        """All rows of a listing, by token where the vendor has them so."""
+        if action not in BY_TOKEN:
+            yield from self._numbered(product, action, region, path, params)
+            return
+        seen, total = 0, 0
+        for answer in self._answers(action, region, params):
+            rows = items(answer, *path)
+            yield from rows
+            seen, total = seen + len(rows), int(answer.get("TotalCount") or 0)
+        if seen < total:  # an endpoint of an older make, which gave its first page and no token
+            yield from islice(self._numbered(product, action, region, path, params), seen, None)
+
+    def tokens(self, action: str, region: str, path: tuple[str, str], params: Params) -> Iterator[Any]:
+        """All rows of a listing of ECS that knows no other way than tokens."""
+        for answer in self._answers(action, region, params):
+            yield from items(answer, *path)
+
+    def _answers(self, action: str, region: str, params: Params) -> Iterator[dict[str, Any]]:
+        more: dict[str, object] = {"MaxResults": MOST_RESULTS}
+        for _ in range(MOST_PAGES):
+            answer = self.call("ecs", action, region, {**params, **more})
+            yield answer
+            if not answer.get("NextToken"):
+                return
+            more["NextToken"] = answer["NextToken"]
+
+    def _numbered(self, product: str, action: str, region: str, path: tuple[str, str], params: Params) -> Iterator[Any]:
         more: dict[str, object] = {"PageNumber": 1, "PageSize": PAGE_SIZE}
         seen = 0
         for number in range(1, MOST_PAGES):
@@ -161,16 +192,6 @@ class Api:
             if not rows or seen >= int(answer.get("TotalCount") or 0):
                 return
             more["PageNumber"] = number + 1
-
-    def tokens(self, action: str, region: str, path: tuple[str, str], params: Params) -> Iterator[Any]:
-        """All rows of a listing of ECS that pages by `NextToken`."""
-        more: dict[str, object] = {"MaxResults": 100}
-        for _ in range(MOST_PAGES):
-            answer = self.call("ecs", action, region, {**params, **more})
-            yield from items(answer, *path)
-            if not answer.get("NextToken"):
-                return
-            more["NextToken"] = answer["NextToken"]
 
 
 def _why(error: Exception) -> str:

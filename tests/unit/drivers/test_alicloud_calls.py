@@ -165,7 +165,42 @@ def test_no_page_is_larger_than_the_pickiest_listing_takes() -> None:
     answers = Answers((200, {"TotalCount": 0}))
     for kinds in ALL:
         list(answers.api().pages(kinds.product, kinds.listing, "r", kinds.path, {}))
-    assert {re.findall(r"PageSize=(\d+)", query + body)[0] for _, query, body in answers.asked} == {"50"}
+    asked = [query + body for _, query, body in answers.asked]
+    sizes = {re.findall(r"Action=(\w+)", one)[0]: re.findall(r"(PageSize|MaxResults)=(\d+)", one) for one in asked}
+    assert sizes == {
+        "DescribeInstances": [("MaxResults", "100")],
+        "DescribeDisks": [("MaxResults", "100")],
+        "DescribeSecurityGroups": [("MaxResults", "100")],
+        "DescribeVSwitches": [("PageSize", "50")],
+        "DescribeVpcs": [("PageSize", "50")],
+    }
+
+
+def rows(*ids: str, **more: object) -> tuple[int, object]:
+    return 200, {**more, "Instances": {"Instance": [{"InstanceId": i} for i in ids]}}
+
+
+@pytest.mark.parametrize(
+    ("answers", "asked"),
+    [
+        ((rows("a", "b", NextToken="t1"), rows("c", NextToken="")), ["", "NextToken=t1"]),
+        (
+            (rows("a", TotalCount=3), rows("a", "b", TotalCount=3), rows("c", TotalCount=3)),
+            ["", "PageNumber=1", "PageNumber=2"],
+        ),
+        ((rows("a", "b", "c", TotalCount=9), rows("a", "b", "c", TotalCount=3)), ["", "PageNumber=1"]),
+    ],
+    ids=["by token", "an older endpoint", "a total that means nothing"],
+)
+def test_machines_are_listed_by_token_and_by_number_where_none_comes(
+    answers: tuple[tuple[int, object], ...], asked: list[str]
+) -> None:
+    account = Answers(*answers)
+    listed = account.api().pages("ecs", "DescribeInstances", "r", ("Instances", "Instance"), {})
+    assert [row["InstanceId"] for row in listed] == ["a", "b", "c"]
+    assert len(account.asked) == len(asked)
+    for word, (_, _, body) in zip(asked, account.asked, strict=True):
+        assert word in body
 
 
 def test_tokens_are_followed() -> None:
