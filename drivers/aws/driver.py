@@ -59,6 +59,7 @@ from provisioner.model.networks import NetworkPlan, Networks, NetworkWish, Share
 PLUGIN = "pulumi-resource-aws"
 PLUGIN_DIR = "SEALER_CLOUD_PLUGIN_AWS_DIR"
 ROOT = "root"
+_Known = tuple[Credentials, Api, str]
 
 
 class AwsDriver:
@@ -70,7 +71,8 @@ class AwsDriver:
         self._around = around
         self._waiting = waiting or Waiting()
         self._attempts = attempts
-        self._known: tuple[Credentials, Api, str] | None = None
+        self._known: _Known | None = None
+        self._checked = False
         self._seen: str | None = None
         """The region of the request at hand: what is asked about its cluster is looked up there."""
         self._operator = Whereabouts(around)
@@ -194,13 +196,14 @@ class AwsDriver:
         return parse_aws(accepted, operator_cidr(self._around.environ))
 
     def check(self, spec: object | None = None, *, standing: bool = False) -> tuple[Check, ...]:  # noqa: ARG002
-        """Credentials (and that they last), plugin, region; with a spec a foreign account raises AccessError (5)."""
+        """Credentials (anew at each check but the first), plugin; with a spec a foreign account raises AccessError (5)."""
         found = [self._check_plugin()]
         what = "aws credentials"
         try:
             reached = self._reach()
             what = "aws account"  # there are some, so whatever fails now is no account that nobody uses
-            credentials, _, account = self._identity(reached)
+            credentials, _, account = self._identity(reached, anew=self._checked)
+            self._checked = True
         except SealerError as error:
             if spec is not None:
                 raise
@@ -330,9 +333,9 @@ class AwsDriver:
         waits = Waits(self._waiting.monotonic, self._waiting.sleep)
         return credentials, Api(credentials, self._around.environ, self._attempts or ATTEMPTS, waits)
 
-    def _identity(self, reached: tuple[Credentials, Api] | None = None) -> tuple[Credentials, Api, str]:
+    def _identity(self, reached: tuple[Credentials, Api] | None = None, *, anew: bool = False) -> _Known:
         """The one signed call that says whether the credentials are good, and whose they are."""
-        if self._known is None:
+        if self._known is None or anew:
             credentials, api = reached or self._reach()
             self._known = credentials, api, who(api, self.region())
         return self._known

@@ -75,6 +75,17 @@ def test_another_account_is_refused_before_anything(cloud):
         driver.check(driver.parse_spec(foreign))
 
 
+def test_a_second_check_asks_what_became_of_the_key_meanwhile(cloud):
+    request = chosen(cloud.driver(), accepted(cloud.image()))
+    driver = cloud.driver()
+    driver.choose(request, None, standing=frozenset({"m1"}))
+    cloud.gate.fault("GetCallerIdentity", "InvalidClientTokenId", status=403)
+    spec = driver.parse_spec(request)
+    assert all(check.ok for check in driver.check(spec, standing=True)), "asked a moment ago"
+    with pytest.raises(AccessError, match="InvalidClientTokenId"):
+        driver.check(spec, standing=True)
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
