@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -336,13 +335,21 @@ async def sweep(world: World, target: Target) -> tuple[tuple[str, ...], tuple[st
         _tell_refusal(world, target, worst_of(refused), left)
     text = f"{len(left)} things left" if left else "nothing left"
     world.events(PhaseDone(Phase.LOOK, text, world.clock.monotonic() - begun))
-    return (_gone(target.plan.hosts, left) if target.stored else tuple(swept)), left
+    if target.stored is None:
+        return tuple(swept), left
+    still = await _standing(driver, target) if left else frozenset()
+    return tuple(f"host {name}" for name in target.plan.hosts if name not in still), left
 
 
-def _gone(hosts: tuple[str, ...], left: tuple[str, ...]) -> tuple[str, ...]:
-    """The hosts that the state knew and no line of what is left names."""
-    named = {name for name in hosts if any(re.search(rf"(?<!\w){re.escape(name)}(?!\w)", line) for line in left)}
-    return tuple(f"host {name}" for name in hosts if name not in named)
+async def _standing(driver: Driver, target: Target) -> frozenset[str]:
+    """The hosts that the state knew and a look still finds; all of them where nobody can look: none is gone then."""
+    found: set[str] = set()
+    try:
+        for cid in target.cids:
+            found |= {machine.host for machine in await asyncio.to_thread(driver.inspect, cid)}
+    except SealerError:
+        return frozenset(target.plan.hosts)
+    return frozenset(found)
 
 
 def _tell_refusal(world: World, target: Target, error: SealerError, left: tuple[str, ...]) -> None:

@@ -5,11 +5,11 @@ from dataclasses import replace
 import pytest
 
 from provisioner import pipeline
-from provisioner.errors import AccessError, InterruptedRunError, PreconditionError, UsageError
+from provisioner.errors import AccessError, InterruptedRunError, PreconditionError, ProviderError, UsageError
 from provisioner.events import Warned
 from provisioner.infra.locks import ClusterLock
-from provisioner.model.driver import FoundCluster
-from provisioner.model.ids import ClusterName
+from provisioner.model.driver import FoundCluster, FoundMachine
+from provisioner.model.ids import ClusterId, ClusterName
 from provisioner.model.site import ANYWHERE, Site
 from tests.fakes.driver import FakeCloud, FakeDriver
 from tests.fakes.engine import FakeStack
@@ -70,6 +70,23 @@ async def test_several_of_one_name_are_listed_and_none_is_touched(stage: Stage) 
     first = min("app-zzzzzz", str(cid))
     assert f"sealer-cloud adopt app --provider local --cluster-id {first}" in told.value.hint
     assert len(stage.engine.machines) == 4
+
+
+@pytest.mark.parametrize("seen", [True, False])
+async def test_which_hosts_are_gone_is_looked_up_and_read_from_no_text(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch, *, seen: bool
+) -> None:
+    await stage.stand()
+
+    def blind(_cid: ClusterId) -> tuple[FoundMachine, ...]:
+        raise ProviderError("no answer")
+
+    monkeypatch.setattr(stage.driver, "leftovers", lambda _cid: ("network net-m1 (of m2 and n1)",))
+    if not seen:
+        monkeypatch.setattr(stage.driver, "inspect", blind)
+    report = await stage.down()
+    assert report.left == ("network net-m1 (of m2 and n1)",)
+    assert report.removed == (("host m1", "host m2", "host n1") if seen else ())
 
 
 async def test_what_cannot_be_removed_is_listed_and_the_state_is_kept(stage: Stage) -> None:
