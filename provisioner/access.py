@@ -92,7 +92,7 @@ async def status(world: World, name: ClusterName) -> StatusReport:
     await operator.let_in(world, stored)
     async with await open_hosts(inventory, keys, world.connect, world.clock, patience=0) as hosts:
         facts = await stage2.read_hosts(hosts, reading)
-    rows = stage2.read_status(inventory, facts)
+    rows = _with_stopped(world, accepted, cid, stage2.read_status(inventory, facts))
     lock = holder(world.settings, name)
     early = "changing" if lock else "expired" if is_expired(accepted, world.clock.now()) else ""
     return StatusReport(
@@ -107,6 +107,20 @@ async def status(world: World, name: ClusterName) -> StatusReport:
         expires_at=accepted.expires_at,
         lock=lock,
     )
+
+
+def _with_stopped(
+    world: World, accepted: Accepted, cid: ClusterId, rows: tuple[HostStatus, ...]
+) -> tuple[HostStatus, ...]:
+    """Silent hosts of this machine that are off are said to be so. Clouds are not asked: that takes credentials."""
+    if all(row.state != "unreachable" for row in rows):
+        return rows
+    off: set[str] = set()
+    with contextlib.suppress(SealerError):  # whoever may not look there is told what SSH says
+        driver = world.driver(accepted.provider, accepted.endpoints)
+        if isinstance(driver, OnDisks):
+            off = {machine.host for machine in driver.inspect(cid) if machine.state == "stopped"}
+    return tuple(replace(r, state="stopped") if r.state == "unreachable" and r.name in off else r for r in rows)
 
 
 def list_clusters(world: World) -> tuple[ListRow, ...]:
@@ -256,4 +270,7 @@ def _phase(stored: StackState, rows: tuple[HostStatus, ...], early: str, *, star
     unstarted = {"empty", "laid"} if starts else {"empty"}
     if stored.pending or not rows or any(row.state in unstarted for row in rows):
         return "incomplete"
-    return "ready" if all(r.state in {"healthy", "laid"} for r in rows) else "degraded"
+    states = {row.state for row in rows}
+    if states <= {"stopped", "unreachable"}:
+        return "stopped" if states == {"stopped"} else "unreachable"
+    return "ready" if states <= {"healthy", "laid"} else "degraded"
