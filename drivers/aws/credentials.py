@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
-from drivers.aws.failures import no_credentials, of_foreign
-from provisioner.errors import AccessError, PreconditionError, pip_install
+from drivers.aws.failures import clean, no_credentials, of_foreign
+from provisioner.errors import AccessError, PreconditionError, ProviderError, SealerError, pip_install
 from provisioner.model.secret import Secret
 
 SHORT = timedelta(minutes=30)
@@ -36,9 +37,9 @@ class Credentials:
 
 
 def region_of(environ: Mapping[str, str]) -> str | None:
-    """The region that the user's own settings name: variables first, then the profile's."""
+    """The region that the user's own settings name: variables first, then the profile's, or the default profile's."""
     told = environ.get("AWS_REGION") or environ.get("AWS_DEFAULT_REGION")
-    if told or not environ.get("AWS_PROFILE"):
+    if told or not (environ.get("AWS_PROFILE") or _has_file(environ)):
         return told or None
     try:
         return _session(environ).region_name or None
@@ -61,7 +62,7 @@ def resolve(environ: Mapping[str, str]) -> Credentials:
     except (AccessError, PreconditionError):
         raise
     except Exception as error:
-        raise of_foreign(error, "credentials", "AWS") from error
+        raise _unresolved(error) from error
     if frozen is None or not frozen.access_key:
         raise no_credentials()
     expires = getattr(found, "_expiry_time", None)
@@ -70,6 +71,21 @@ def resolve(environ: Mapping[str, str]) -> Credentials:
         Secret(frozen.secret_key),
         Secret(frozen.token) if frozen.token else None,
         expires if isinstance(expires, datetime) else None,
+    )
+
+
+def _unresolved(error: Exception) -> SealerError:
+    """A file that is missing or a setting that is none is the user's to mend; a service that refuses says so itself."""
+    from botocore import exceptions as botocore
+
+    told = of_foreign(error, "credentials", "AWS")
+    answered = (botocore.ClientError, botocore.HTTPClientError, botocore.ConnectionError)
+    if not isinstance(told, ProviderError) or isinstance(error, answered):
+        return told
+    reason = f"{error.filename}: {error.strerror}" if isinstance(error, OSError) else clean(str(error))
+    return AccessError(
+        f"the AWS credentials cannot be had: {reason}",
+        hint="check AWS_PROFILE, AWS_ROLE_ARN, AWS_WEB_IDENTITY_TOKEN_FILE and the files that they name",
     )
 
 
@@ -101,6 +117,13 @@ def boto3_module() -> Any:
     except ImportError as error:
         raise PreconditionError("the AWS SDK is not installed", hint=pip_install("aws")) from error
     return boto3
+
+
+def _has_file(environ: Mapping[str, str]) -> bool:
+    """True where there is a file that may name a region: without one the SDK need not be loaded to look."""
+    told, home = environ.get("AWS_CONFIG_FILE"), environ.get("HOME")
+    path = Path(told).expanduser() if told else Path(home, ".aws", "config") if home else None
+    return path is not None and path.is_file()
 
 
 def _session(environ: Mapping[str, str]) -> Any:
