@@ -16,7 +16,8 @@ from provisioner.model.networks import NetworkPlan, Networks, NetworkWish, Share
 
 OutputSink = Callable[[str, object], None]
 """Called by a running program with `keys` (login_private, login_public, hmac) and `host` (one InventoryHost as a dict),
-in the process that runs the program: so a secret output reaches us without being printed by anything."""
+in the process that runs the program: so a secret output reaches us without being printed by anything. And with `unread`
+(`{id, inputs}`): what the plugin does not read back of a machine that is imported, and the state is told so."""
 
 Program = Callable[[OutputSink], Awaitable[None] | None]
 """A Pulumi program: declares the resources of one cluster, gives known outputs to the sink; may be waited for."""
@@ -245,9 +246,10 @@ class Driver(Protocol):
     def choose(
         self, accepted: Accepted, cid: ClusterId | None, refused: tuple[Refused, ...] = (), *, standing: frozenset[str]
     ) -> Choice:
-        """Choose zones, types, disks and images before anything is made; reads only.
+        """Choose zones, types, disks and images before anything is made, and ask whether we may; reads and dry runs only.
 
-        Hosts in `standing` keep what `accepted.placement` says of them. Raises CapacityError (13) when nothing is left.
+        Hosts in `standing` keep what `accepted.placement` says of them. Raises CapacityError (13) when nothing is left,
+        AccessError (5) naming every action that is forbidden.
         """
 
     def prices(self, accepted: Accepted, hosts: frozenset[str]) -> Mapping[str, tuple[float, str]]:
