@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import contextlib
 import os
+import signal
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
+from provisioner.infra.processes import records, send
 from tests.clouds.alicloud.sim.server import Simulator
 from tests.e2e.product import Product
 
 CLEAN = ("ALIBABA_CLOUD_", "ALICLOUD_", "CI")
 """Variables of whoever runs the tests that must not reach the product."""
+PATIENCE = 300.0
 QUIET_CALLS = 8
 """What a run that changes nothing may ask of the cloud beyond what each machine costs."""
 CALLS_PER_MACHINE = 10
@@ -54,3 +57,29 @@ def _lines(mark: bytes) -> Iterator[str]:
         with contextlib.suppress(OSError):
             if mark in (folder / "environ").read_bytes():
                 yield (folder / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+
+
+def kill_at(
+    user: Product, simulator: Simulator, action: str, words: tuple[str, ...], sights: list[str], *, engine: bool
+) -> bool:
+    """Run a command until it has made a call, then end it by SIGKILL, with `engine` also what it started.
+
+    False if it ended before. `sights` is given what lived then.
+    """
+    start, deadline = len(simulator.account.log), time.monotonic() + PATIENCE
+    process = user.start(*words)
+    while not any(c.action == action and not c.code for c in simulator.account.log[start:]):
+        if process.poll() is not None:
+            out, err = process.communicate()
+            assert process.returncode == 0, f"{action}: {out}{err}"
+            return False
+        assert time.monotonic() < deadline, f"{action} was never called"
+        time.sleep(0.02)
+    sights += living(user, patience=0.0)
+    process.send_signal(signal.SIGKILL)
+    for folder in user.state.glob("clusters/*/run") if engine else ():
+        for found in records(folder):
+            send(found, signal.SIGKILL)
+    process.communicate(timeout=60)
+    user.remember()
+    return True

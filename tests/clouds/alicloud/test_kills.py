@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-import signal
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from provisioner.infra.processes import records, send
-from tests.clouds.alicloud.scene import down_words, living, make_user, up_words
+from tests.clouds.alicloud.scene import PATIENCE, down_words, kill_at, living, make_user, up_words
 from tests.clouds.alicloud.sim.faults import throttled
 from tests.clouds.alicloud.sim.server import Simulator
 from tests.e2e import tiny
 from tests.e2e.product import Product
 
 pytestmark = [pytest.mark.clouds, pytest.mark.hosts, pytest.mark.engine, pytest.mark.timeout(900)]
-PATIENCE = 300.0
 UP = ("CreateVpc", "CreateVSwitch", "CreateSecurityGroup", "AuthorizeSecurityGroup", "RunInstances", "RunInstances")
 """Each run of `up` is cut after the next of these: at the fifth with one machine bought, at the sixth with two."""
 DOWN = ("DeleteInstance", "DeleteInstance", "DeleteSecurityGroup", "DeleteVSwitch", "DeleteVpc")
@@ -30,32 +26,6 @@ def user(tmp_path: Path, alicloud_hosts: Simulator) -> Iterator[Product]:
     tiny.build(one, "app:v1", tiny.BASIC)
     yield one
     assert living(one) == []
-
-
-def kill_at(
-    user: Product, simulator: Simulator, action: str, words: tuple[str, ...], sights: list[str], *, engine: bool
-) -> bool:
-    """Run a command until it has made a call, then end it by SIGKILL, with `engine` also what it started.
-
-    False if it ended before. `sights` is given what lived then.
-    """
-    start, deadline = len(simulator.account.log), time.monotonic() + PATIENCE
-    process = user.start(*words)
-    while not any(c.action == action and not c.code for c in simulator.account.log[start:]):
-        if process.poll() is not None:
-            out, err = process.communicate()
-            assert process.returncode == 0, f"{action}: {out}{err}"
-            return False
-        assert time.monotonic() < deadline, f"{action} was never called"
-        time.sleep(0.02)
-    sights += living(user, patience=0.0)
-    process.send_signal(signal.SIGKILL)
-    for folder in user.state.glob("clusters/*/run") if engine else ():
-        for found in records(folder):
-            send(found, signal.SIGKILL)
-    process.communicate(timeout=60)
-    user.remember()
-    return True
 
 
 def test_killed_after_each_call_in_turn(user: Product, alicloud_hosts: Simulator) -> None:
