@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 
 from provisioner import hops, operator
 from provisioner.access import require_cluster, require_keys
@@ -113,7 +114,8 @@ async def _apply(world: World, wanted: Accepted, cid: ClusterId, again: str) -> 
     world.events(PhaseStarted(Phase.MACHINES))
     seen = await world.engine.preview(name, cid, program, world.events, needs)
     _refuse_more(name, seen.plan, again)
-    await world.engine.up(name, cid, program, world.events, needs)
+    still = partial(check_machine, driver, spec, standing=True)
+    await world.engine.up(name, cid, program, world.events, needs, still=still)
     world.events(PhaseDone(Phase.MACHINES, "deadline set", world.clock.monotonic() - begun))
 
 
