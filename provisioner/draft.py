@@ -21,6 +21,7 @@ from provisioner.apply.output import Masker
 from provisioner.apply.plan import plan_apply
 from provisioner.apply.preflight import parse_requires
 from provisioner.apply.wire import Author
+from provisioner.busy import ride_out
 from provisioner.errors import AccessError, PreconditionError, ProviderError, UsageError
 from provisioner.events import Phase, PhaseDone, PhaseStarted
 from provisioner.failpoints import arm_failpoint, no_failpoint
@@ -212,7 +213,7 @@ async def make_draft(world: World, wish: Wish, choice: UpChoice, *, acting: bool
         context = make_context(world, wish, cid, run, archives)
         # The preview first: its process works while we load what connecting needs.
         seen, (hosts, facts) = await together(
-            world.engine.preview(cluster, cid, program, world.events, needs),
+            ride_out(world, lambda: world.engine.preview(cluster, cid, program, world.events, needs)),
             _open_and_read(world, wish, context, keys, (undo, driver), acting=acting),
         )
         previewed = replace(seen, plan=_settle_plan(wish, with_starts(seen, wish.accepted.provider)))

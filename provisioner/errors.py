@@ -121,6 +121,12 @@ class ProviderError(SealerError):
     exit_code = 6
 
 
+class BusyError(ProviderError):
+    """The provider is asked too often: nothing is wrong but the moment."""
+
+    retryable = True
+
+
 class HostError(SealerError):
     """A host cannot be reached or showed a key that is not pinned."""
 

@@ -7,6 +7,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import replace
 from functools import partial
 
+from provisioner.busy import ride_out
 from provisioner.draft import Draft, check_machine
 from provisioner.errors import AccessError, CapacityError, ProviderError, UsageError
 from provisioner.events import Warned
@@ -82,9 +83,13 @@ def _spec(draft: Draft) -> object:
 async def _up(world: World, draft: Draft, adopt: Mapping[str, str]) -> StackOutputs:
     spec = _spec(draft)
     program = build_program(draft.driver, spec, draft.wish.accepted, draft.marks, adopt)
-    needs = await asyncio.to_thread(draft.driver.needs)  # anew: credentials may be short-lived
     still = partial(check_machine, draft.driver, spec, standing=True)
-    return await world.engine.up(draft.plan.cluster, draft.cid, program, world.events, needs, still=still)
+
+    async def once() -> StackOutputs:
+        needs = await asyncio.to_thread(draft.driver.needs)  # anew: credentials may be short-lived
+        return await world.engine.up(draft.plan.cluster, draft.cid, program, world.events, needs, still=still)
+
+    return await ride_out(world, once)
 
 
 async def _orphans(world: World, draft: Draft) -> Mapping[str, str]:

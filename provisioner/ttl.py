@@ -10,6 +10,7 @@ from functools import partial
 
 from provisioner import hops, operator
 from provisioner.access import require_cluster, require_keys
+from provisioner.busy import ride_out
 from provisioner.draft import check_machine
 from provisioner.errors import DeadlineError, HostError, UsageError
 from provisioner.events import Phase, PhaseDone, PhaseStarted, Warned
@@ -112,10 +113,10 @@ async def _apply(world: World, wanted: Accepted, cid: ClusterId, again: str) -> 
     name = ClusterName(wanted.cluster)
     begun = world.clock.monotonic()
     world.events(PhaseStarted(Phase.MACHINES))
-    seen = await world.engine.preview(name, cid, program, world.events, needs)
+    seen = await ride_out(world, lambda: world.engine.preview(name, cid, program, world.events, needs))
     _refuse_more(name, seen.plan, again)
     still = partial(check_machine, driver, spec, standing=True)
-    await world.engine.up(name, cid, program, world.events, needs, still=still)
+    await ride_out(world, lambda: world.engine.up(name, cid, program, world.events, needs, still=still))
     world.events(PhaseDone(Phase.MACHINES, "deadline set", world.clock.monotonic() - begun))
 
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from provisioner.errors import (
     AccessError,
+    BusyError,
     CapacityError,
     LockedError,
     PreconditionError,
@@ -43,12 +44,17 @@ _MISLEADING = "ResourceRegistrationFailed"
 _MISMATCH = "inputs to import do not match"
 """The engine's own words before it changed its ways in 2026: what stands differs from what the program says."""
 _PARTS = {"sealer:index:HostKey": "-key", "sealer:index:HostIdentity": "-identity"}
-_MEANS: dict[Meaning | None, type[SealerError]] = {None: ProviderError, Meaning.ACCESS: AccessError}
+_MEANS: dict[Meaning | None, type[SealerError]] = {
+    None: ProviderError,
+    Meaning.ACCESS: AccessError,
+    Meaning.BUSY: BusyError,
+}
 _HINTS: dict[Meaning | None, str] = {
     Meaning.STOCK: "name other zones, instance types or a smaller machine",
     Meaning.SPOT: "raise spot.maxPrice, set `fallback: on-demand`, or take machines on demand",
     Meaning.QUOTA: "ask the provider for a higher limit, or remove what is not needed; then run the same command again",
     Meaning.BUDGET: "pay the provider's account up; then run the same command again",
+    Meaning.BUSY: "the service is asked too often, maybe by others of this account: run the same command again in some minutes",
     Meaning.ACCESS: "mend the credentials or their permissions; then run the same command again",
 }
 
@@ -131,8 +137,8 @@ def to_error(outcome: Outcome) -> SealerError:
             return rule.error(rule.message, hint=rule.hint, evidence=clean(text), phase="machines")
     said = "\n".join([*(d.message for d in outcome.diagnostics if d.severity == "error"), text])
     meaning = meaning_of(read_code(_COLOUR.sub("", said)))  # of a provider that refused before any resource was touched
-    kind = AccessError if meaning is Meaning.ACCESS else ProviderError
-    hint = _HINTS[meaning] if meaning is Meaning.ACCESS else ""
+    known = meaning if meaning in {Meaning.ACCESS, Meaning.BUSY} else None
+    kind, hint = _MEANS[known], _HINTS.get(known, "")
     return kind(_general(outcome, text), hint=hint, phase="machines", evidence=clean(text))
 
 

@@ -22,6 +22,8 @@ class Meaning(StrEnum):
     """The account's limit in the region: no other choice of ours helps."""
     BUDGET = "budget"
     """The account cannot pay."""
+    BUSY = "busy"
+    """Asked too often: the same again will do, later."""
     ACCESS = "access"
     """Credentials or permission."""
 
@@ -58,6 +60,12 @@ _TABLE: tuple[tuple[str, Meaning], ...] = (
     (r"SpotMaxPriceTooLow|MaxSpotInstanceCountExceeded|capacity-not-available", Meaning.SPOT),
     # AWS: VcpuLimitExceeded, InstanceLimitExceeded, VpcLimitExceeded, AddressLimitExceeded … but not its rate limit
     (r"(?!RequestLimitExceeded)\w+LimitExceeded", Meaning.QUOTA),
+    # both: the rate limit
+    (
+        r"(Rejected\.)?Throttling(\.\w+)*|ServiceUnavailable|RequestLimitExceeded|RequestThrottled(Exception)?",
+        Meaning.BUSY,
+    ),
+    (r"Throttl(ing|ed)Exception|TooManyRequestsException", Meaning.BUSY),
     # AWS: who may not call
     (r"(Client\.)?UnauthorizedOperation|AuthFailure|AccessDenied(Exception)?|OptInRequired", Meaning.ACCESS),
     (r"InvalidClientTokenId|UnrecognizedClient(Exception)?|ExpiredToken(Exception)?|RequestExpired", Meaning.ACCESS),

@@ -136,5 +136,5 @@ async def test_timers_in_the_machines_move_too(stage: Stage, monkeypatch: pytest
     assert report.silent == ("n1",)
 
 
-async def _nothing(*_args: object) -> None:
+async def _nothing(*_args: object, **_more: object) -> None:
     return None
