@@ -41,11 +41,11 @@ def engine_waits_for(stage: Stage, writes: Writes, error: Exception | None = Non
     """The engine makes machines only after an archive was begun, or fails then."""
     up = stage.engine.up
 
-    async def late(*args: object) -> object:
+    async def late(*args: object, **named: object) -> object:
         await until(writes.begun.is_set)
         if error:
             raise error
-        return await up(*args)  # type: ignore[arg-type]
+        return await up(*args, **named)  # type: ignore[arg-type]
 
     stage.engine.up = late  # type: ignore[method-assign, assignment]
 
