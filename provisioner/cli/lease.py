@@ -251,7 +251,10 @@ def _kept_until(lease: Lease, seconds: int) -> str:
         return (await ttl.set_in(run.world, lease.name, seconds)).expires_at
 
     _, deadline = _tried(lease, work)
-    return f" until {deadline}" if deadline else " with the deadline that it had: it could not be moved"
+    if deadline:
+        return f" until {deadline}"
+    had = stored.accepted.expires_at
+    return f" until {had}: its deadline could not be moved" if had else " until you remove it: no deadline could be set"
 
 
 def _down(lease: Lease, code: int) -> int:

@@ -19,7 +19,14 @@ from provisioner.cli import lease as module
 from provisioner.cli.lease import own_name, parse_on_failure
 from provisioner.cli.main import main
 from provisioner.cli.relay import Relay
-from provisioner.errors import InterruptedRunError, LockedError, PreconditionError, StepError, UsageError
+from provisioner.errors import (
+    InterruptedRunError,
+    LockedError,
+    PreconditionError,
+    ProviderError,
+    StepError,
+    UsageError,
+)
 from provisioner.handover import Kept
 from provisioner.model.ids import ClusterId, HostName
 from provisioner.model.request import ClusterDoc, Clusterfile, UpArgs
@@ -41,6 +48,8 @@ class Cluster:
         self.down_answer: Any = s.down_report()
         self.kept: tuple[Kept, ...] = ()
         self.moved: list[int] = []
+        self.expires_at: str | None = None
+        self.move_error: BaseException | None = None
 
     async def up(self, _world: Any, args: UpArgs, _files: Any, _choice: Any, confirm: Callable[[Any], bool]) -> Any:
         self.calls.append("up")
@@ -62,10 +71,13 @@ class Cluster:
         return self.down_answer
 
     def stored(self, _name: str) -> Any:
-        return SimpleNamespace(accepted=SimpleNamespace(provider=self.provider)) if self.stands else None
+        accepted = SimpleNamespace(provider=self.provider, expires_at=self.expires_at)
+        return SimpleNamespace(accepted=accepted) if self.stands else None
 
     async def set_in(self, _world: Any, _name: str, seconds: int) -> Any:
         self.moved.append(seconds)
+        if self.move_error:
+            raise self.move_error
         return s.ttl_report()
 
 
@@ -211,6 +223,21 @@ def test_keeping_says_how_to_look(
     cluster.stands = False
     assert run("--on-failure", "keep:30m", command=TRUE) == 0
     assert cluster.calls[-1] == "down", "nothing failed, so nothing is kept"
+
+
+@pytest.mark.parametrize(
+    ("had", "told"),
+    [
+        (None, "until you remove it: no deadline could be set"),
+        ("2026-11-24T15:00:00Z", "until 2026-11-24T15:00:00Z: its"),
+    ],
+)
+def test_a_deadline_that_could_not_be_set_is_said(
+    had: str | None, told: str, cluster: Cluster, capsys: pytest.CaptureFixture[str]
+) -> None:
+    cluster.provider, cluster.expires_at, cluster.move_error = "aws", had, ProviderError("the cloud refused")
+    assert run("--on-failure", "keep:30m", command=FALSE) == 5, "the command's"
+    assert f"is kept {told}" in " ".join(capsys.readouterr().err.split())
 
 
 def test_what_is_kept_with_a_state_that_cannot_be_read_keeps_the_commands_exit_code(
