@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import os
 import secrets
+import signal
 import subprocess
 import threading
 from collections.abc import Callable
@@ -19,10 +20,10 @@ from pathlib import Path
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 
-from drivers.local import machines
+from drivers.local import cgroups, machines
 from drivers.local.defaults import default_paths
 from drivers.local.names import place_of
-from drivers.local.processes import console_tail
+from drivers.local.processes import console_tail, first_process
 from drivers.local.subnets import address_of
 from provisioner.errors import SealerError
 from provisioner.model.ids import ClusterId, HostName
@@ -40,11 +41,16 @@ class RealHost:
     slot: int
     address: str
     failure: str = ""
+    user_data: bytes = b""
     thread: threading.Thread | None = None
 
 
 class RealHosts:
-    """The hosts of one simulated account. `close` takes all of them away."""
+    """The hosts of one simulated account. `close` takes all of them away.
+
+    `spoil` says what runs in place of a host's user-data (by its name), where a test breaks it; hosts that are `mute` take
+    connections and never say a word.
+    """
 
     def __init__(self, folder: Path) -> None:
         key = Ed25519PrivateKey.generate()
@@ -57,6 +63,8 @@ class RealHosts:
         self._lock = threading.Lock()
         self._networks: dict[str, ClusterId] = {}
         self.hosts: dict[str, RealHost] = {}
+        self.spoil: Callable[[str, bytes], bytes] = lambda _name, data: data
+        self.mute: set[str] = set()
 
     def place(self, own: str, network: str, name: str) -> str:
         """Give instance `own` a place in a network; returns the address it will have."""
@@ -74,8 +82,35 @@ class RealHosts:
     def boot(self, own: str, user_data: bytes, done: Callable[[], None]) -> None:
         """Begin to make the host; `done` is called in another thread when its user-data has run."""
         host = self.hosts[own]
-        host.thread = threading.Thread(target=self._boot, args=(host, user_data, done), daemon=True)
+        host.user_data = user_data
+        host.thread = threading.Thread(target=self._boot, args=(own, user_data, done), daemon=True)
         host.thread.start()
+
+    def boot_again(self, own: str) -> None:
+        """Run a host's user-data once more, whole, as its next boot would."""
+        host = self.hosts[own]
+        state = machines.read_host(host.cid, host.name)
+        assert state is not None
+        host.failure = self._run(host, state.host_key, host.user_data)
+        assert not host.failure
+
+    def speak(self, own: str, *, mute: bool = False) -> None:
+        """Have a host's sshd answer again, or no more."""
+        host = self.hosts[own]
+        place = place_of(host.cid, default_paths())
+        first = first_process(place, host.name)
+        for pid in cgroups.seen_pids(f"{place.cgroup}/{host.name}"):
+            words = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+            if int(words[1]) == first and Path(f"/proc/{pid}/comm").read_text().strip() == "sshd":
+                os.kill(pid, signal.SIGSTOP if mute else signal.SIGCONT)
+
+    def is_off(self, own: str) -> bool:
+        """True for a host that ran and turned itself off."""
+        host = self.hosts[own]
+        if host.thread:
+            host.thread.join(BOOT_SECONDS)
+        state = machines.read_host(host.cid, host.name)
+        return state is not None and not state.running
 
     def end(self, own: str) -> None:
         """Take a host away with its disk."""
@@ -107,12 +142,15 @@ class RealHosts:
         self._networks[network] = cid
         return cid
 
-    def _boot(self, host: RealHost, user_data: bytes, done: Callable[[], None]) -> None:
+    def _boot(self, own: str, user_data: bytes, done: Callable[[], None]) -> None:
+        host = self.hosts[own]
         try:
             inputs = machines.HostInputs(host.cid, host.name, host.slot, self._login_public)
             state = machines.ensure_host(inputs)
             if user_data:
-                host.failure = self._run(host, state.host_key, user_data)
+                host.failure = self._run(host, state.host_key, self.spoil(host.name, user_data))
+            if host.name in self.mute:
+                self.speak(own, mute=True)
         except (SealerError, OSError, subprocess.SubprocessError) as error:
             host.failure = str(error)
         finally:

@@ -39,6 +39,7 @@ class Product:
     cid: str = "nobody-aaaaaa"
     """The cluster that was seen last: whatever carries its mark afterwards was left behind."""
     cluster: str = "etcd"
+    program: tuple[str, ...] = (str(PROGRAM),)
 
     @property
     def state(self) -> Path:
@@ -57,7 +58,7 @@ class Product:
     def start(self, *words: str) -> subprocess.Popen:
         """Start a command in a session of its own, so that a signal of ours meets it alone."""
         return subprocess.Popen(
-            [str(PROGRAM), *words], env=self.env, cwd=self.home, stdin=subprocess.DEVNULL, text=True,
+            [*self.program, *words], env=self.env, cwd=self.home, stdin=subprocess.DEVNULL, text=True,
             stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True,
         )  # fmt: skip
 

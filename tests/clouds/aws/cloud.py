@@ -16,6 +16,7 @@ from pathlib import Path
 
 import boto3
 from moto.ec2.exceptions import EC2ClientError
+from moto.ec2.models import ec2_backends
 from moto.ec2.models.instances import Instance, InstanceBackend
 from moto.ec2.models.internet_gateways import InternetGateway
 from moto.ec2.models.route_tables import Route
@@ -26,7 +27,7 @@ from werkzeug.serving import make_server
 from drivers.aws.driver import PLUGIN, AwsDriver
 from drivers.aws.sweep import Waiting
 from provisioner.model.driver import Surroundings
-from tests.clouds.aws.gate import HANDS, Gate
+from tests.clouds.aws.gate import ACCOUNT, HANDS, Gate
 
 ROOT = Path(__file__).resolve().parents[3]
 REGION = "eu-central-1"
@@ -105,12 +106,22 @@ class Cloud:
     def image(self):
         return self.client().describe_images(Owners=["099720109477"])["Images"][0]["ImageId"]
 
-    def machines(self, *states, region=REGION):
-        """Living instances, by host name (or id)."""
+    def machines(self, *states, region=REGION, cluster=""):
+        """Living instances (of a cluster), by host name (or id)."""
         where = [{"Name": "instance-state-name", "Values": [*(states or ("pending", "running", "stopped"))]}]
+        where += [{"Name": "tag:sealer-cloud:cluster", "Values": [cluster]}] * bool(cluster)
         found = self.client(region).describe_instances(Filters=where)["Reservations"]
         machines = [m for batch in found for m in batch["Instances"]]
         return {_tags(m).get("sealer-cloud:host", m["InstanceId"]): m for m in machines}
+
+    def shut_down(self):
+        """Have machines that turned themselves off terminated or stopped, as they were made to be; their ids."""
+        off = [id_ for id_ in [*self.addresses] if self.hosts.is_off(id_)]
+        for id_ in off:
+            machine = ec2_backends[ACCOUNT][REGION].get_instance(id_)
+            ends = machine.instance_initiated_shutdown_behavior == "terminate"
+            (machine.terminate if ends else machine.stop)()
+        return off
 
     def standing(self, region=REGION):
         """Everything in the region that a fresh account does not have, as ids."""

@@ -87,13 +87,17 @@ class Fault:
 
 @dataclass
 class Gate:
-    """WSGI around WSGI. `policy` is the JSON text of an IAM policy; None allows all. `hidden`: ids that no read shows."""
+    """WSGI around WSGI. `policy` is the JSON text of an IAM policy; None allows all. `hidden`: ids that no read shows.
+
+    `accounts`: keys of other accounts, with their numbers.
+    """
 
     app: object
     log: list = field(default_factory=list)
     faults: list = field(default_factory=list)
     policy: str | None = None
     hidden: set = field(default_factory=set)
+    accounts: dict = field(default_factory=dict)
     _made: dict = field(default_factory=dict)
     _guard: threading.Lock = field(default_factory=threading.Lock)
 
@@ -101,6 +105,7 @@ class Gate:
         self.log.clear()
         self.faults.clear()
         self.hidden.clear()
+        self.accounts.clear()
         self._made.clear()
         self.policy = None
 
@@ -117,6 +122,8 @@ class Gate:
         call = _read(environ, body)
         if call is None or call.key == HANDS:
             return self.app(environ, start_response)
+        if call.key in self.accounts:
+            environ["HTTP_X_MOTO_ACCOUNT_ID"] = self.accounts[call.key]
         with self._guard:
             rule = next((r for r in self.faults if r.meets(call)), None)
             if rule:

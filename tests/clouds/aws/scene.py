@@ -38,9 +38,9 @@ def down_words(cluster):
     return ("down", cluster, "--provider", "aws", "--yes")
 
 
-def ids(cloud):
-    """Living machines by host."""
-    return {name: machine["InstanceId"] for name, machine in cloud.machines().items()}
+def ids(cloud, cluster=""):
+    """Living machines (of a cluster) by host."""
+    return {name: machine["InstanceId"] for name, machine in cloud.machines(cluster=cluster).items()}
 
 
 def family(pid):
