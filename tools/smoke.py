@@ -7,6 +7,7 @@ It costs a few cents and says how much. Whatever goes wrong, it removes what it 
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import secrets
@@ -114,13 +115,21 @@ def main(words: list[str]) -> int:
         return 3
     smoke = Smoke(words[0], os.environ.get("SMOKE_NAME") or f"smoke-{secrets.token_hex(3)}")
     smoke.run("image", "build", "-t", IMAGE, "-f", str(ROOT / "examples/hello/Kubefile"), str(ROOT / "examples/hello"))
+    try:
+        held = _held(smoke)
+    finally:
+        with contextlib.suppress(FailedError):  # of a cluster that is left its image is left too
+            smoke.run("image", "rm", IMAGE)
+    print("\n".join(smoke.lines))
+    return 0 if held else 1
+
+
+def _held(smoke: Smoke) -> bool:
     if not _try(smoke, (("plan", smoke.plan),)):  # nothing was made, so there is nothing to remove or to look for
-        print("\n".join(smoke.lines))
-        return 1
+        return False
     ends = [_try(smoke, (("up", smoke.up), ("look", smoke.look), ("up again", smoke.again)))]
     ends += [_try(smoke, ((title, work),)) for title, work in (("down", smoke.down), ("gc", smoke.search))]
-    print("\n".join(smoke.lines))
-    return 0 if all(ends) else 1
+    return all(ends)
 
 
 def _try(smoke: Smoke, steps: tuple[tuple[str, Callable[[], str]], ...]) -> bool:

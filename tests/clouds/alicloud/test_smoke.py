@@ -28,4 +28,4 @@ def test_the_smoke_run_checks_and_leaves_nothing(tmp_path: Path, alicloud_hosts:
     ]  # fmt: skip
     assert "per hour" in done.stdout
     assert alicloud_hosts.account.store.counts() == {}
-    assert (tmp_path / "data").is_dir()
+    assert "hello:smoke" not in (tmp_path / "data/sealer-cloud/images/index.json").read_text()
