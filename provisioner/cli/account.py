@@ -100,7 +100,7 @@ def run_outputs(session: Session, name: str, *, secrets: bool) -> int:
     for host in outputs.unread:
         screen.insist((("! ", "yellow"), (f"{host} was not read: what only it said is missing", "")))
     if screen.look.output == "env":
-        screen.print(outputs_env_lines(outputs, secrets=secrets))
+        screen.print_raw(outputs_env_lines(outputs, secrets=secrets))
         if outputs.secret and not secrets:
             screen.say(f"left out: {', '.join(outputs.secret)}; --show-secrets prints them")
     elif screen.look.output == "name":
@@ -108,5 +108,5 @@ def run_outputs(session: Session, name: str, *, secrets: bool) -> int:
     elif screen.look.machine:
         screen.document(outputs_to_json(outputs, secrets=secrets))
     else:
-        screen.print(outputs_lines(outputs, secrets=secrets))
+        screen.print_raw(outputs_lines(outputs, secrets=secrets))
     return 0

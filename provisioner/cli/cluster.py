@@ -187,6 +187,6 @@ def _print_plan(session: Session, plan: Plan) -> None:
     elif screen.look.output == "markdown":
         from provisioner.model.planhash import plan_to_markdown
 
-        screen.print(plan_to_markdown(plan).splitlines())
+        screen.print_raw(plan_to_markdown(plan).splitlines())
     else:
         screen.print((*plan_lines(plan, wide=screen.look.output == "wide"), hash_line(plan)))

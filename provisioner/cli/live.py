@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Self, TextIO, cast
 
 from provisioner.cli.board import Board
+from provisioner.cli.folding import fold
 from provisioner.cli.progress import LogLines, detail_line, lasting_line, moving_lines
 from provisioner.cli.screen import Screen
 from provisioner.cli.text import Line
@@ -55,7 +56,8 @@ class View:
     def say(self, line: Line) -> None:
         """A line that stays, above the moving ones."""
         if self._live:
-            self._live.console.print(to_rich(line), soft_wrap=True)
+            for row in fold(line, self._live.console.width):
+                self._live.console.print(to_rich(row), soft_wrap=True)
         else:
             self._screen.say(line)
 

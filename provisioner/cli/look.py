@@ -127,9 +127,9 @@ def _print_results(screen: Screen, results: Sequence[ExecResult]) -> None:
 
 
 def _print_result(screen: Screen, result: ExecResult, prefix: str) -> None:
-    screen.print(plain(prefix + line) for line in escape_lines(result.stdout))
+    screen.print_raw(plain(prefix + line) for line in escape_lines(result.stdout))
     for line in escape_lines(result.stderr):
-        screen.insist(plain(prefix + line))
+        screen.insist_raw(plain(prefix + line))
     if result.error:
         screen.insist((("✘ ", "red"), (f"{result.host}: {' '.join(escape_lines(result.error))}", "")))
     elif result.rc:

@@ -10,7 +10,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TextIO
 
-from provisioner.cli.text import Line, plain, to_ansi, to_plain
+from provisioner.cli.folding import fold
+from provisioner.cli.text import Line, Lines, plain, to_ansi, to_plain
 from provisioner.errors import PreconditionError
 
 Document = Mapping[str, object]
@@ -48,11 +49,27 @@ class Screen:
 
     def insist(self, line: Line | str) -> None:
         """A line on stderr, with `--quiet` too: errors and warnings."""
+        for row in self._folded(self.err, line):
+            self.insist_raw(row)
+
+    def insist_raw(self, line: Line | str) -> None:
+        """The same of a line of somebody else's, as long as it is."""
         self._put(self.err, _paint(line, color=self.look.color) + "\n")
 
     def print(self, lines: Iterable[Line | str]) -> None:
         """Lines of data on stdout."""
+        rows = [row for line in lines for row in self._folded(self.out, line)]
+        self._answer("".join(_paint(row, color=self._color_out) + "\n" for row in rows))
+
+    def print_raw(self, lines: Iterable[Line | str]) -> None:
+        """Lines of somebody else's on stdout, as long as they are."""
         self._answer("".join(_paint(line, color=self._color_out) + "\n" for line in lines))
+
+    @staticmethod
+    def _folded(stream: SafeStream, line: Line | str) -> Lines:
+        segments = plain(line) if isinstance(line, str) else line
+        width = stream.width()
+        return fold(segments, width) if width else (segments,)
 
     def document(self, document: Document) -> None:
         """A whole answer on stdout, as JSON or YAML."""
@@ -129,6 +146,13 @@ class SafeStream:
     def _forget(self, error: OSError | ValueError) -> None:
         self.full = self.full or (isinstance(error, OSError) and error.errno in {errno.ENOSPC, errno.EDQUOT})
         silence(self._stream)
+
+    def width(self) -> int:
+        """The terminal's columns; 0 where there is none."""
+        try:
+            return os.get_terminal_size(self.fileno()).columns if self.isatty() else 0
+        except (OSError, ValueError):
+            return 0
 
     def isatty(self) -> bool:
         """True on a terminal."""

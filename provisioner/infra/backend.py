@@ -27,7 +27,6 @@ SECRETS_PROVIDER = "SEALER_CLOUD_SECRETS_PROVIDER"
 PASSPHRASE_VARIABLES = ("PULUMI_CONFIG_PASSPHRASE", "PULUMI_CONFIG_PASSPHRASE_FILE")
 _STACK_FILE = re.compile(r"(?P<name>[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)\.json(\.gz|\.zst)?")
 _SUFFIXES = (".json", ".json.gz", ".json.zst")
-RESTORE = "restore the file, or remove the machines with `sealer-cloud down NAME --provider P`"
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,10 +156,7 @@ class FileStore:
     def _parsed(self, cluster: ClusterName, path: Path) -> Deployment:
         deployment = parse_deployment(self._checked(path), str(path))
         if deployment.stack != stack_name(cluster):
-            raise PreconditionError(
-                f"the state {path} is that of {deployment.stack}, not of {stack_name(cluster)}",
-                hint=RESTORE,
-            )
+            raise PreconditionError(f"the state {path} is that of {deployment.stack}, not of {stack_name(cluster)}")
         return deployment
 
     def _checked(self, path: Path) -> bytes:
@@ -174,10 +170,7 @@ class FileStore:
             noted = _noted(path)
             if not noted or checksum(raw) in {noted, _noted(path.with_name(path.name + ".bak"))}:
                 return raw
-        raise PreconditionError(
-            f"the state {path} is damaged: its bytes are not the ones that were written",
-            hint=RESTORE,
-        )
+        raise PreconditionError(f"the state {path} is damaged: its bytes are not the ones that were written")
 
     def _way_back(self, cluster: ClusterName, path: Path) -> str:
         backups = sorted((self._bookkeeping / "backups" / PROJECT / cluster).glob(f"{cluster}.*.json*"), reverse=True)
@@ -299,7 +292,7 @@ def _own_passphrase(settings: Settings) -> Path:
     if stacks:  # a new one would open nothing and hide what is wrong
         raise AccessError(
             f"the passphrase file {path} is gone, and {', '.join(stacks)} cannot be opened without it",
-            hint=RESTORE,
+            hint="restore the file, or remove the machines with `sealer-cloud down NAME --provider P`",
         )
     private_folder(path.parent)
     return new_passphrase(path)
