@@ -51,3 +51,20 @@ def test_a_chain_that_leads_nowhere_is_said_by_its_link(environ, code, told, mon
     with pytest.raises(SealerError, match=told) as caught:
         resolve(nowhere)
     assert (caught.value.exit_code, bool(caught.value.hint)) == (code, True)
+
+
+def test_a_program_that_is_asked_for_keys_is_not_asked_again_for_the_plugin(cloud, tmp_path, monkeypatch):
+    keys = '{"Version": 1, "AccessKeyId": "AKIAPROGRAM\'$(wc -l <asked)\'", "SecretAccessKey": "s"}'
+    program = tmp_path / "program"
+    program.write_text(f"#!/bin/sh\ncd {tmp_path}\necho >>asked\necho '{keys}'\n")
+    program.chmod(0o755)
+    config = tmp_path / "config"
+    config.write_text(f"[profile team]\ncredential_process = {program}\n")
+    for name, text in {"AWS_CONFIG_FILE": str(config), "AWS_PROFILE": "team"}.items():
+        monkeypatch.setenv(name, text)
+    driver = cloud.driver(
+        AWS_ACCESS_KEY_ID="", AWS_SECRET_ACCESS_KEY="", AWS_PROFILE="team", AWS_CONFIG_FILE=str(config)
+    )
+    assert [check.ok for check in driver.check()] == [True, True]
+    assert driver.needs().environ["AWS_ACCESS_KEY_ID"] == "AKIAPROGRAM1"
+    assert {call.key for call in cloud.gate.log} == {"AKIAPROGRAM1"}
