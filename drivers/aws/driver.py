@@ -251,8 +251,7 @@ class AwsDriver:
 
     def standing(self, cid: ClusterId, region: str | None) -> Standing:
         """Machines, network and group of a cluster by their tags."""
-        self._seen = region or self._seen
-        _, api, _ = self._identity()
+        self._seen, api = region or self._seen, self._identity()[1]
         if region:
             demand_region(api, region)
         return adopting.standing(api, cid, self._of(cid), self._seen or self.region() or FALLBACK_REGION)
