@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any
 
+from drivers.alicloud.api import Api
 from drivers.alicloud.spec import AlicloudSpec
-from drivers.alicloud.things import GROUP, INSTANCE, SUBNET, VPC, Account, Thing, ends_machine, everywhere
+from drivers.alicloud.things import DISK, GROUP, INSTANCE, SUBNET, VPC, Account, Thing, ends_machine, everywhere
 from drivers.alicloud.wire import items, tags_in
 from drivers.orphans import by_host
 from provisioner.errors import AccessError, UsageError
@@ -58,6 +59,24 @@ def _addresses(row: Mapping[str, Any]) -> tuple[str | None, str | None]:
     inside = items(row, "VpcAttributes", "PrivateIpAddress", "IpAddress")
     outside = [a for a in items(row, "PublicIpAddress", "IpAddress") if a]
     return str(inside[0]) if inside else None, str(outside[0]) if outside else None
+
+
+def data_disks(api: Api, region: str, machine_id: str) -> list[dict[str, Any]]:
+    """The data disks of a machine as the engine's plugin is asked for them, sizes in GiB, in the order of their devices.
+
+    The plugin (v1.285, resource_alicloud_instance.go) reads none back: a machine that it takes over would have none.
+    """
+    asked = {"InstanceId": machine_id, "DiskType": "data"}
+    rows = sorted(api.pages("ecs", DISK.listing, region, DISK.path, asked), key=lambda row: str(row.get("Device", "")))
+    return [
+        {
+            "category": str(row["Category"]),
+            "deleteWithInstance": row.get("DeleteWithInstance") is not False,
+            "encrypted": row.get("Encrypted") is True,
+            "size": int(row["Size"]),
+        }
+        for row in rows
+    ]
 
 
 def machines(account: Account, cid: ClusterId) -> tuple[FoundMachine, ...]:

@@ -277,11 +277,14 @@ class AlicloudDriver:
     def declare(
         self, spec: object, marks: Marks, intent: object, sink: OutputSink, adopt: Mapping[str, str]
     ) -> list[object]:
-        """Declare network and machines inside a Pulumi program; one output per host."""
+        """Declare network and machines inside a Pulumi program; one output per host. Machines to adopt are read."""
         from drivers.alicloud.resources import declare
         from pulumi_sealer import Intent
 
-        return list(declare(cast("AlicloudSpec", spec), marks, cast("Intent", intent), sink, adopt))
+        asked = cast("AlicloudSpec", spec)
+        for own in (adopt[machine.name] for machine in asked.machines if machine.name in adopt):
+            sink("unread", {"id": own, "inputs": {"dataDisks": adopting.data_disks(self._api, asked.region, own)}})
+        return list(declare(asked, marks, cast("Intent", intent), sink, adopt))
 
     def _home(self) -> str:
         return self._seen or self.region() or FALLBACK_REGION

@@ -207,7 +207,7 @@ def _instance(scene: Scene, machine: Machine, place: Place, data: pulumi.Output[
         opts=scene.options(
             MACHINE_TIMEOUTS,
             after=place.rules,
-            ignore_changes=[*MADE_BY, "userData"],
+            ignore_changes=[*MADE_BY, "userData", *(["dataDisks"] if place.adopt else [])],  # an import reads none back
             import_=place.adopt,
             replacement_trigger=str(
                 scene.marks.cid

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from provisioner.errors import PreconditionError, ProviderError
@@ -22,13 +22,16 @@ _HOSTS = {LOCAL_HOST: "name", "sealer:baremetal:Host": "name", "sealer:index:Hos
 class OutputCollector:
     """The OutputSink of one run: programs call it from threads of their own; unknown outputs never arrive."""
 
-    def __init__(self) -> None:
+    def __init__(self, note: Callable[[Mapping[str, Mapping[str, Any]]], None] = lambda _unread: None) -> None:
+        self._note = note
         self._guard = threading.Lock()
         self._keys: ClusterKeys | None = None
         self._hosts: dict[str, InventoryHost] = {}
+        self.unread: dict[str, Mapping[str, Any]] = {}
+        """Inputs of machines that are taken over which the plugin does not read back, by id; `note` is given all of them at each."""
 
     def __call__(self, kind: str, value: object) -> None:
-        """Take `keys` or one `host`. Raises ProviderError for anything that is not what a driver promises."""
+        """Take `keys`, one `host`, or what is `unread` of one machine. Raises ProviderError for anything that is not what a driver promises."""
         if not isinstance(value, Mapping):
             raise ProviderError(f"the program gave {kind} as {type(value).__name__}, not as an object")
         with self._guard:
@@ -37,6 +40,9 @@ class OutputCollector:
             elif kind == "host":
                 host = host_from(value)
                 self._hosts[host.name] = host
+            elif kind == "unread":
+                self.unread[str(value["id"])] = value["inputs"]
+                self._note(self.unread)
 
     def outputs(self, cid: ClusterId) -> StackOutputs:
         """All that has arrived so far, hosts by name."""

@@ -28,7 +28,15 @@ from provisioner.infra.keycache import read_keys, write_keys
 from provisioner.infra.locks import LOCK, cluster_folder
 from provisioner.infra.outputs import OutputCollector, keys_from, plain_value
 from provisioner.infra.processes import Child
-from provisioner.infra.recovery import clear_dead_locks, drop_begun, end_orphans, read_begun, write_begun
+from provisioner.infra.recovery import (
+    clear_dead_locks,
+    drop_begun,
+    end_orphans,
+    read_begun,
+    read_unread,
+    write_begun,
+    write_unread,
+)
 from provisioner.infra.runner import forward, run_bounded
 from provisioner.infra.statefile import (
     INTENT,
@@ -37,6 +45,7 @@ from provisioner.infra.statefile import (
     parse_deployment,
     to_state,
     with_hidden_user_data,
+    with_unread,
     without_pending_creates,
 )
 from provisioner.infra.store import Store
@@ -127,7 +136,7 @@ class PulumiEngine:
             write_begun(folder, deployment)
             notes += await self._clear_pending_creates(cluster)
         if deployment and bares_user_data(deployment):
-            await self._hide_user_data(cluster)
+            await self._hide_user_data(cluster, read_unread(folder))
             notes.append("encrypted the start scripts of machines that an interrupted run took over")
         return tuple(notes)
 
@@ -175,7 +184,7 @@ class PulumiEngine:
         deployment = self._files().read(cluster)
         with self._work(cluster) as work:
             run = self._run(cluster, work, deployment, events, needs=needs)
-            sink = OutputCollector()
+            sink = OutputCollector(lambda unread: write_unread(work.path, unread))
 
             def call() -> None:
                 if deployment is None:
@@ -186,9 +195,9 @@ class PulumiEngine:
                 await self._call(run, call, RUN_LIMIT)
             except SealerError as error:
                 if not isinstance(error, InterruptedRunError | DeadlineError):
-                    await self._hide_imported(cluster, run)
+                    await self._settle_imported(cluster, run, sink.unread)
                 raise
-            await self._hide_imported(cluster, run)
+            await self._settle_imported(cluster, run, sink.unread)
             outputs = sink.outputs(cid)
             if outputs.keys:
                 write_keys(work.path, cid, outputs.keys)
@@ -243,15 +252,22 @@ class PulumiEngine:
             f"forgot the begun step `{line}`: it will be done again, adopting what lies there" for line in dropped
         )
 
-    async def _hide_imported(self, cluster: ClusterName, run: Run) -> None:
-        """After a run that imported machines: their start scripts, with a key in them, stand in clear until this."""
-        if any(step.op.startswith("import") for step in run.seen.steps):
-            await self._hide_user_data(cluster)
+    async def _settle_imported(
+        self, cluster: ClusterName, run: Run, unread: Mapping[str, Mapping[str, object]]
+    ) -> None:
+        """After a run that imported machines: their start scripts, with a key in them, stand in clear until this.
 
-    async def _hide_user_data(self, cluster: ClusterName) -> None:
+        And what the plugin did not read back of them is written down, or the next run would make them anew.
+        """
+        if any(step.op.startswith("import") for step in run.seen.steps):
+            await self._hide_user_data(cluster, unread)
+
+    async def _hide_user_data(
+        self, cluster: ClusterName, unread: Mapping[str, Mapping[str, object]] | None = None
+    ) -> None:
         deployment = self._files().read(cluster)
         if deployment and bares_user_data(deployment):
-            exported = await self._plain(cluster, "stack", "export")
+            exported = with_unread(await self._plain(cluster, "stack", "export"), cluster, unread or {})
             await self._put_back(cluster, with_hidden_user_data(exported, cluster))
         for copy in self._files().copies(cluster):
             with contextlib.suppress(PreconditionError):  # no state at all: a note of who ran what

@@ -20,6 +20,7 @@ from provisioner.model.ids import ClusterName
 from provisioner.model.plan import is_machine
 
 BEGUN = "begun.json"
+UNREAD = "unread.json"
 _CLOCK_SLACK = 10.0  # seconds by which the kernel's start times and the wall clock may disagree
 
 
@@ -64,9 +65,23 @@ def read_begun(folder: Path) -> tuple[frozenset[str], float]:
         return frozenset(), 0.0
 
 
+def write_unread(folder: Path, unread: Mapping[str, Mapping[str, object]]) -> None:
+    """Note what the plugin will not read back of machines, before they are imported: the run may be killed after it."""
+    atomic_write(folder / UNREAD, json.dumps(unread).encode(), mode=0o600)
+
+
+def read_unread(folder: Path) -> dict[str, dict[str, object]]:
+    """What `write_unread` noted; nothing without a note that can be read."""
+    try:
+        return {str(own): dict(inputs) for own, inputs in json.loads((folder / UNREAD).read_bytes()).items()}
+    except (OSError, ValueError, TypeError, AttributeError):
+        return {}
+
+
 def drop_begun(folder: Path) -> None:
-    """All machines are recorded."""
-    (folder / BEGUN).unlink(missing_ok=True)
+    """All machines are recorded, and as they are."""
+    for note in (BEGUN, UNREAD):
+        (folder / note).unlink(missing_ok=True)
 
 
 def _is_dead(lock: Mapping[str, object]) -> bool:

@@ -183,6 +183,17 @@ def with_hidden_user_data(export: bytes, where: str) -> bytes:
     return json.dumps(document).encode()
 
 
+def with_unread(export: bytes, where: str, unread: Mapping[str, Mapping[str, object]]) -> bytes:
+    """An export in which machines, by their id, have these inputs where they had none: their plugin reads none back."""
+    document = _object(_json(export, where), where, "document")
+    deployment = _object(document.get("deployment"), where, "deployment")
+    for resource in deployment.get("resources") or ():
+        known = {key: value for key, value in unread.get(str(resource.get("id")), {}).items() if value}
+        for values in _machine_values([resource]):
+            values.update({key: value for key, value in known.items() if not values.get(key)})
+    return json.dumps(document).encode()
+
+
 def _machine_values(resources: Iterable[Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
     """Inputs and outputs of all machines, for reading and for changing."""
     for resource in resources:

@@ -11,10 +11,11 @@ import signal
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 from tests.clouds.aws.scene import family, slay
-from tests.e2e.product import Product
+from tests.e2e.product import Answer, Product
 
 PATIENCE = 300.0
 OURS = ("made-Intent", "made-HostKey", "made-HostIdentity")
@@ -66,47 +67,65 @@ def lost_state(user: Product) -> Iterator[None]:
     aside.rename(state)
 
 
-def refused_without_keys(user: Product, provider: str) -> None:
-    """Nobody kept the keys of the cluster: `adopt` says what it needs, and that `down` is the other way."""
-    answer = user.run("adopt", user.cluster, "--provider", provider, "--yes", timeout=PATIENCE)
-    assert answer.rc == 5, answer
-    assert f"down {user.cluster} --provider {provider}" in answer.err, answer
+@dataclass(frozen=True)
+class Account:
+    """A user's account in a cloud, as far as these tests look into it. `machines` are ids; `changes` are calls since then."""
+
+    user: Product
+    provider: str
+    up: tuple[str, ...]
+    log: list
+    machines: Callable[[], set[str]]
+    changes: Callable[[int], list[str]]
+    empty: Callable[[], bool]
+
+    def adopt(self, *more: str) -> Answer:
+        """Take over what stands."""
+        words = ("adopt", self.user.cluster, "--provider", self.provider, "--yes", "-o", "json")
+        return self.user.run(*words, *more, timeout=PATIENCE)
+
+    def refused(self, code: int, *more: str) -> None:
+        """`adopt` changes nothing, and says that `down` is the other way."""
+        start, answer = len(self.log), self.adopt(*more)
+        assert (answer.rc, self.changes(start)) == (code, []), answer
+        assert f"down {self.user.cluster} --provider {self.provider}" in answer.err, answer
+
+    def killed_in_stage2(self, moment: str) -> None:
+        """`up` dies at a hop of stage 2: the machines are recorded."""
+        with armed(self.user, f"{moment}=kill"):
+            assert self.user.run(*self.up, timeout=PATIENCE).rc == -signal.SIGKILL
 
 
-def keep_keys(user: Product, kept: Path) -> tuple[str, ...]:
-    """Copy what `adopt` needs, before the state is lost; the words for it."""
+def nothing_left_without_a_state(one: Account) -> None:
+    """Killed in the middle of `up`, and the state is lost: nobody has the keys, so `down` by tag is the only way."""
+    killed_at(one.user, one.up, OURS[-1])
+    assert one.machines()
+    shutil.rmtree(one.user.home / "state")
+    one.refused(5)
+    one.user.ok("down", one.user.cluster, "--provider", one.provider, "--yes", timeout=PATIENCE)
+    assert one.empty()
+
+
+def cut_and_adopted(one: Account, kept: Path) -> None:
+    """Killed at each of our own resources in turn, then on the hosts; the state is lost before and after a master has a record."""
+    start, user = len(one.log), one.user
+    for moment in OURS:
+        killed_at(user, one.up, moment)
+        assert not one.machines() or moment == OURS[-1], moment
+    one.killed_in_stage2("connected")
+    bought = one.machines()
+    assert (len(bought), one.changes(start).count("RunInstances")) == (2, 2), "nothing is bought twice"
     user.ok("ssh", user.cluster, "m1", "--", "true")
     shutil.copytree(next(user.state.rglob("ssh/id_ed25519")).parent, kept)
-    return ("-i", str(kept / "id_ed25519"), "--known-hosts", str(kept / "known_hosts"))
+    keys = ("-i", str(kept / "id_ed25519"), "--known-hosts", str(kept / "known_hosts"))
+    with lost_state(user):
+        one.refused(3, *keys)
 
-
-def refused_without_a_record(user: Product, provider: str, keys: tuple[str, ...]) -> None:
-    """No run came as far as the hosts, so no master says what was accepted: `adopt` says so, and that `down` is the way."""
-    answer = user.run("adopt", user.cluster, "--provider", provider, "--yes", *keys, timeout=PATIENCE)
-    assert answer.rc == 3, answer
-    assert f"down {user.cluster} --provider {provider}" in answer.err, answer
-
-
-def adopted(user: Product, provider: str, keys: tuple[str, ...]) -> list[str]:
-    """Names of the hosts that were taken over."""
-    words = ("adopt", user.cluster, "--provider", provider, "--yes", *keys, "-o", "json")
-    return [h["name"] for h in user.ok(*words, timeout=PATIENCE).json["hosts"]]
-
-
-def healthy(user: Product, count: int) -> bool:
-    """True where so many hosts are there and all are well."""
-    return [h["state"] for h in user.status()["hosts"]] == ["healthy"] * count
-
-
-def cut_at_our_own(user: Product, up: tuple[str, ...], machines: Callable[[], int]) -> None:
-    """`up` is killed at each of our own resources in turn: no machine is bought before its keys are made and recorded."""
-    for moment in OURS:
-        killed_at(user, up, moment)
-        assert machines() == 0 or moment == OURS[-1], moment
-    assert machines() > 0
-
-
-def killed_in_stage2(user: Product, up: tuple[str, ...], moment: str) -> None:
-    """`up` dies at a hop of stage 2: the machines are recorded."""
-    with armed(user, f"{moment}=kill"):
-        assert user.run(*up, timeout=PATIENCE).rc == -signal.SIGKILL
+    one.killed_in_stage2("init-done")
+    shutil.rmtree(user.home / "state")
+    adopted = one.adopt(*keys)
+    assert adopted.rc == 0, adopted
+    assert [h["name"] for h in adopted.json["hosts"]] == ["m1", "n1"]
+    user.ok(*one.up, timeout=PATIENCE)
+    assert [h["state"] for h in user.status()["hosts"]] == ["healthy"] * 2
+    assert (one.machines(), one.changes(start).count("RunInstances")) == (bought, 2)

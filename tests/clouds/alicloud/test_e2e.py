@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import shutil
 import subprocess
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -11,6 +13,7 @@ import pytest
 from tests.clouds.alicloud.scene import CALLS_PER_MACHINE, QUIET_CALLS, down_words, make_user, up_words
 from tests.clouds.alicloud.sim.faults import Fault, key_deleted, no_stock, token_expired
 from tests.clouds.alicloud.sim.server import SECRET, Simulator
+from tests.clouds.moments import checkpoint
 from tests.e2e import tiny
 from tests.e2e.product import ROOT, Product
 
@@ -154,6 +157,18 @@ def test_spot_is_refused_and_bought_on_demand_with_a_deadline(user: Product, ali
     assert account.store.counts() == {}
 
 
+@dataclass
+class DeletedAfterPreview(Fault):
+    """From the second signed look of a command on, which is the last one before the engine's own refresh."""
+
+    looks: int = 0
+
+    def matches(self, action: str, params: Mapping[str, str]) -> bool:
+        """True for all that comes after that look."""
+        before, self.looks = self.looks, self.looks + (action == "DescribeRegions")
+        return before >= 2 and super().matches(action, params)
+
+
 def test_a_deleted_key_never_empties_the_state(user: Product, alicloud_hosts: Simulator) -> None:
     account = alicloud_hosts.account
     user.ok(*up_words("web"), timeout=PATIENCE)
@@ -163,6 +178,11 @@ def test_a_deleted_key_never_empties_the_state(user: Product, alicloud_hosts: Si
         assert answer.rc == 5, answer
         assert SECRET not in answer.out + answer.err
     assert rule.hits > 0
+    account.faults.clear()
+    before, rule = checkpoint(user), account.faults.add(DeletedAfterPreview(**vars(key_deleted())))
+    answer = user.run(*up_words("web"), "-e", "COLOUR=blue", timeout=PATIENCE)
+    assert (answer.rc, checkpoint(user) == before) == (5, True), answer
+    assert rule.hits > 1, "not only the last look was refused"
     account.faults.clear()
     start = len(account.log)
     user.ok(*up_words("web"), timeout=PATIENCE)

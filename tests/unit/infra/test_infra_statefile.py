@@ -10,6 +10,8 @@ import zstandard
 
 from provisioner.errors import PreconditionError
 from provisioner.infra.backend import FileStore
+from provisioner.infra.outputs import OutputCollector
+from provisioner.infra.recovery import drop_begun, read_unread, write_unread
 from provisioner.infra.statefile import (
     bares_user_data,
     checksum,
@@ -17,6 +19,7 @@ from provisioner.infra.statefile import (
     parse_deployment,
     to_state,
     with_hidden_user_data,
+    with_unread,
     without_pending_creates,
 )
 from provisioner.model.ids import ClusterId, ClusterName
@@ -330,3 +333,27 @@ def test_urns():
     nested = "urn:pulumi:demo::sealer-cloud::my:Part$sealer:local:Host::m1"
     assert name_of_urn(nested) == "m1"
     assert name_of_urn("urn:pulumi:s::p::t::a::b") == "a::b"
+
+
+def test_what_a_plugin_does_not_read_back_is_written_down_where_there_is_none():
+    kind, disks = "alicloud:ecs/instance:Instance", [{"size": 50}]
+    taken = resource(kind, "n1", {"instanceType": "small"}, {"dataDisks": []}, id="i-1")
+    made = resource(kind, "n2", {"dataDisks": [{"size": 60}]}, {"dataDisks": [{"size": 60}]}, id="i-2")
+    text = export(resources=[taken, made])
+    told = {"i-1": {"dataDisks": disks}, "i-2": {"dataDisks": disks}, "i-3": {"dataDisks": disks}}
+    after = json.loads(with_unread(text, "here", told))["deployment"]["resources"]
+    assert after[0]["inputs"] == {"instanceType": "small", "dataDisks": disks}
+    assert after[0]["outputs"] == {"dataDisks": disks}
+    assert after[1] == made
+    assert json.loads(with_unread(text, "here", {"i-1": {"dataDisks": []}})) == json.loads(text)
+
+
+def test_what_is_unread_is_noted_before_an_import_and_forgotten_after_it(tmp_path):
+    assert read_unread(tmp_path) == {}
+    sink = OutputCollector(lambda unread: write_unread(tmp_path, unread))
+    sink("unread", {"id": "i-1", "inputs": {"dataDisks": [{"size": 50}]}})
+    assert read_unread(tmp_path) == sink.unread == {"i-1": {"dataDisks": [{"size": 50}]}}
+    (tmp_path / "unread.json").write_text("[1")
+    assert read_unread(tmp_path) == {}
+    drop_begun(tmp_path)
+    assert list(tmp_path.iterdir()) == []
