@@ -327,8 +327,8 @@ class AwsDriver:
         return [thing for part in found for thing in part]
 
     def _reach(self) -> tuple[Credentials, Api]:
-        """The API, without a call."""
-        if self._known is not None:
+        """The API, without a call; with other credentials than before only where those end soon."""
+        if self._known is not None and not endings(self._known[0], self._around.now()):
             return self._known[:2]
         credentials = resolve(self._around.environ)
         waits = Waits(self._waiting.monotonic, self._waiting.sleep)

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.clouds.alicloud.scene import make_user
-from tests.clouds.alicloud.sim.server import Simulator
+from tests.clouds.alicloud.sim.server import SECRET, Simulator
 from tests.clouds.bucket import PASSPHRASE, Bucket, shared_bucket
 from tests.e2e import tiny
 from tests.e2e.product import ROOT, Product
@@ -70,11 +70,13 @@ def test_one_makes_machines_another_the_cluster_and_a_third_without_the_passphra
         assert (answer.rc, "PULUMI_CONFIG_PASSPHRASE" in answer.err) == (3, True), f"{words}: {answer}"
     assert {t.id for t in account.store.all("instance")} == machines
 
-    start = len(account.log)
-    a.ok(*up)
-    assert account.mutations(start) == []
+    wrong = runner(tmp_path / "d", alicloud_hosts, data, {**shared, "PULUMI_CONFIG_PASSPHRASE": "another"})
+    assert wrong.run("status", NAME).rc == 5
+
+    held = [text.decode(errors="replace") for text in bucket.objects().values()]
+    assert any(NAME in text for text in held)
+    assert not [text for text in held for needle in ("CANARY", SECRET, "OPENSSH PRIVATE KEY") if needle in text]
     shutil.rmtree(b.home / "state")
     b.ok("down", NAME, "--yes")
     assert account.store.counts() == {}
-    assert not any("CANARY" in text.decode(errors="replace") for text in bucket.objects().values())
     assert [key for key in bucket.objects() if key.endswith((f"{NAME}.json", "locks/my-cluster.json"))] == []

@@ -1,6 +1,8 @@
 """Boto3's chain as the product has it: region and keys of files, and what is said where the chain leads nowhere."""
 
+import json
 import os
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -53,10 +55,13 @@ def test_a_chain_that_leads_nowhere_is_said_by_its_link(environ, code, told, mon
     assert (caught.value.exit_code, bool(caught.value.hint)) == (code, True)
 
 
-def test_a_program_that_is_asked_for_keys_is_not_asked_again_for_the_plugin(cloud, tmp_path, monkeypatch):
-    keys = '{"Version": 1, "AccessKeyId": "AKIAPROGRAM\'$(wc -l <asked)\'", "SecretAccessKey": "s"}'
+@pytest.mark.parametrize(("left", "given"), [(None, 1), (3600, 1), (1200, 2)])
+def test_a_program_is_asked_for_other_keys_only_where_its_own_end_soon(left, given, cloud, tmp_path, monkeypatch):
+    ends = (datetime.now(UTC) + timedelta(seconds=left)).isoformat() if left else None
+    keys = {"Version": 1, "AccessKeyId": "AKIAPROGRAM@", "SecretAccessKey": "s", "Expiration": ends}
     program = tmp_path / "program"
-    program.write_text(f"#!/bin/sh\ncd {tmp_path}\necho >>asked\necho '{keys}'\n")
+    said = json.dumps({name: text for name, text in keys.items() if text})
+    program.write_text(f"#!/bin/sh\ncd {tmp_path}\necho >>asked\necho '{said}' | sed s/@/$(wc -l <asked)/\n")
     program.chmod(0o755)
     config = tmp_path / "config"
     config.write_text(f"[profile team]\ncredential_process = {program}\n")
@@ -66,5 +71,5 @@ def test_a_program_that_is_asked_for_keys_is_not_asked_again_for_the_plugin(clou
         AWS_ACCESS_KEY_ID="", AWS_SECRET_ACCESS_KEY="", AWS_PROFILE="team", AWS_CONFIG_FILE=str(config)
     )
     assert [check.ok for check in driver.check()] == [True, True]
-    assert driver.needs().environ["AWS_ACCESS_KEY_ID"] == "AKIAPROGRAM1"
+    assert driver.needs().environ["AWS_ACCESS_KEY_ID"] == f"AKIAPROGRAM{given}"
     assert {call.key for call in cloud.gate.log} == {"AKIAPROGRAM1"}
