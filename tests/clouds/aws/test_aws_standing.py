@@ -1,5 +1,7 @@
 """A cluster that stands, and what happens to it: quota, keys, state, machines, refusals."""
 
+import itertools
+import json
 import shutil
 import time
 from pathlib import Path
@@ -7,7 +9,9 @@ from pathlib import Path
 import pytest
 
 from tests.clouds.aws.cloud import KEY, SECRET
+from tests.clouds.aws.gate import Fault
 from tests.clouds.aws.scene import down_words, ids, living, make_user, up_words, write_infra
+from tests.clouds.moments import checkpoint
 
 pytestmark = [pytest.mark.clouds, pytest.mark.engine, pytest.mark.hosts, pytest.mark.timeout(900)]
 
@@ -99,6 +103,7 @@ def nobody_may_touch_it(user, cloud, up, down):
     assert answer.rc == 6, answer
     assert "gone" in answer.err
     gate.hidden.clear()
+    emptied_after_the_preview(user, gate, up)
 
     gate.fault("", drop=True)
     begun = time.monotonic()
@@ -115,6 +120,32 @@ def nobody_may_touch_it(user, cloud, up, down):
     assert "stand-" in answer.err, "the cluster that stands is named"
     shutil.rmtree(user.state, ignore_errors=True)
     shutil.move(aside, user.state)
+
+
+def emptied_after_the_preview(user, gate, up):
+    """As above, or the key is deleted, from the last look before the engine's own run on: the state stays what it was."""
+    before = recorded(user)
+    for begin, rc in (
+        (lambda: gate.hidden.add(""), 6),
+        (lambda: gate.faults.insert(0, Fault("", "AuthFailure", status=401)), 5),
+    ):
+        looks = gate.fault("GetCallerIdentity", acted=True, then=counting(2, begin))
+        answer = user.run(*up, "-e", "COLOUR=red")
+        assert (answer.rc, recorded(user)) == (rc, before), answer
+        assert looks.hits >= 2
+        gate.faults.clear()
+        gate.hidden.clear()
+
+
+def recorded(user):
+    """Ids of all that the engine's state holds."""
+    return sorted(r["id"] for r in json.loads(checkpoint(user))["checkpoint"]["latest"]["resources"] if "id" in r)
+
+
+def counting(wanted, then):
+    """What does `then` the so many-th time that it is called."""
+    calls = itertools.count(1)
+    return lambda: then() if next(calls) == wanted else None
 
 
 def replaced_by_a_stranger(user, cloud, up, bought):
