@@ -51,11 +51,12 @@ def plan_to_json(plan: Plan) -> dict[str, object]:
         "cid": plan.cid,
         "image": {"reference": plan.image_reference, "digest": plan.image_digest},
         "planHash": plan.plan_hash,
-        "infra": {op: _resources(getattr(plan.infra, op)) for op in (*_CHANGES, "same")},
+        "infra": {op: [_told(change) for change in getattr(plan.infra, op)] for op in (*_CHANGES, "same")},
         "hosts": [_host(host) for host in plan.apply.hosts],
         "restarts": list(plan.apply.restarts),
         "offers": [_offer(offer) for offer in plan.offers],
         "price": _price(plan.price),
+        "notes": list(plan.notes),
         "summary": summary_of(plan),
     }
 
@@ -132,6 +133,10 @@ def _without(keys: re.Pattern[str], value: object) -> object:
 
 def _resources(changes: Iterable[ResourceChange]) -> list[dict[str, str]]:
     return [{"type": change.type, "name": change.name} for change in changes]
+
+
+def _told(change: ResourceChange) -> dict[str, str | None]:
+    return {"type": change.type, "name": change.name, "detail": change.detail or None}
 
 
 def _shown(host: HostPlan) -> tuple[Step, ...]:
