@@ -120,43 +120,6 @@ def test_etcd_comes_up_healthy_on_three_machines(tmp_path: Path, alicloud_hosts:
     assert alicloud_hosts.account.store.counts() == {}
 
 
-CLUSTERFILE = """\
-apiVersion: sealer.io/v2
-kind: Cluster
-metadata: {name: web}
-spec: {image: "app:v1"}
----
-apiVersion: sealer.io/v2
-kind: Infra
-spec:
-  provider: alicloud
-  zones: [cn-hangzhou-i, cn-hangzhou-j]
-  ttl: 2h
-  hosts:
-    - {roles: [master], count: 1, cpu: 2, memory: 8, systemDisk: 40, dataDisks: [100]}
-    - {roles: [node], count: 1, instanceType: [ecs.c7.large], spot: {fallback: on-demand}}
-"""
-
-
-def test_spot_is_refused_and_bought_on_demand_with_a_deadline(user: Product, alicloud_hosts: Simulator) -> None:
-    account = alicloud_hosts.account
-    account.faults.add(
-        Fault("RunInstances", "OperationDenied.NoStock", status=403, where={"SpotStrategy": "SpotAsPriceGo"})
-    )
-    (user.home / "Clusterfile").write_text(CLUSTERFILE)
-    user.ok("up", "-f", "Clusterfile", "--yes", timeout=PATIENCE)
-    assert account.counts()["RunInstances"] == 1 + len(("spot in i", "spot in j", "on demand"))
-    machines = account.store.all("instance")
-    assert [t["SpotStrategy"] for t in machines] == ["NoSpot", "NoSpot"]
-    assert all(t["AutoReleaseTime"] and "sealer-cloud:expires-at" in t.tags for t in machines), machines
-    assert {t["Type"]: t["Size"] for t in account.store.all("disk")}["data"] == 100
-    start = len(account.log)
-    user.ok("up", "-f", "Clusterfile", "--yes", timeout=PATIENCE)
-    assert account.mutations(start) == []
-    user.ok(*down_words("web"), timeout=PATIENCE)
-    assert account.store.counts() == {}
-
-
 @dataclass
 class DeletedAfterPreview(Fault):
     """From the second signed look of a command on, which is the last one before the engine's own refresh."""
