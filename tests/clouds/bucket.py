@@ -25,11 +25,14 @@ class Bucket:
         where = f"s3://{NAME}/team?endpoint={self.url}&use_path_style=true&region=us-east-1"
         return {**KEYS, "PULUMI_BACKEND_URL": where}
 
+    def listing(self) -> list[str]:
+        """The keys of every object."""
+        return [o["Key"] for o in self.client("s3").list_objects_v2(Bucket=NAME).get("Contents", [])]
+
     def objects(self) -> dict[str, bytes]:
-        """Every object of the bucket."""
+        """Every object, while nobody writes."""
         s3 = self.client("s3")
-        keys = [o["Key"] for o in s3.list_objects_v2(Bucket=NAME).get("Contents", [])]
-        return {key: s3.get_object(Bucket=NAME, Key=key)["Body"].read() for key in keys}
+        return {key: s3.get_object(Bucket=NAME, Key=key)["Body"].read() for key in self.listing()}
 
     def client(self, service: str) -> Any:
         """A client of the tests' own."""

@@ -79,4 +79,4 @@ def test_one_makes_machines_another_the_cluster_and_a_third_without_the_passphra
     shutil.rmtree(b.home / "state")
     b.ok("down", NAME, "--yes")
     assert account.store.counts() == {}
-    assert [key for key in bucket.objects() if key.endswith((f"{NAME}.json", "locks/my-cluster.json"))] == []
+    assert [key for key in bucket.listing() if key.endswith((f"{NAME}.json", "locks/my-cluster.json"))] == []

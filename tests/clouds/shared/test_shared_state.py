@@ -37,7 +37,7 @@ def test_without_a_passphrase_nothing_is_made_up(tmp_path: Path, bucket: Bucket)
     answer = user.run("up", "app:v1", "-n", "nopass", "--provider", "local", "--yes")
     assert answer.rc == 3
     assert "PULUMI_CONFIG_PASSPHRASE" in answer.err
-    assert not any("nopass" in key for key in bucket.objects())
+    assert not any("nopass" in key for key in bucket.listing())
 
 
 def test_one_runner_brings_up_another_looks_and_removes(tmp_path: Path, bucket: Bucket) -> None:
@@ -48,7 +48,7 @@ def test_one_runner_brings_up_another_looks_and_removes(tmp_path: Path, bucket: 
     again = b.run("up", "app:v1", "-n", "shared", "--provider", "local", "--yes", "-o", "json")
     assert again.rc == 0
     assert b.run("down", "shared", "--yes").rc == 0
-    assert not any("shared" in key.rsplit("/", 1)[-1] for key in bucket.objects() if "/backups/" not in key)
+    assert not any("shared" in key.rsplit("/", 1)[-1] for key in bucket.listing() if "/backups/" not in key)
     assert "CANARY" not in f"{again.out}{again.err}"
 
 
@@ -72,7 +72,7 @@ def test_a_living_runner_is_named(tmp_path: Path, bucket: Bucket) -> None:
     build(a, "app:v1", {**BASIC, "scripts/init.sh": "#!/bin/sh\nsleep 25\n"})
     busy = a.start("up", "app:v1", "-n", "alive", "--provider", "local", "--yes")
     give_up = time.monotonic() + 60
-    while not any(key.endswith("locks/alive.json") for key in bucket.objects()):
+    while not any(key.endswith("locks/alive.json") for key in bucket.listing()):
         assert time.monotonic() < give_up
         assert busy.poll() is None, busy.communicate()
         time.sleep(0.1)
