@@ -12,13 +12,14 @@ from dataclasses import dataclass
 
 from provisioner import hops
 from provisioner.adoptways import AdoptArgs, Taken, Way, way_of
+from provisioner.busy import ride_out
 from provisioner.draft import check_machine
 from provisioner.errors import InterruptedRunError, PreconditionError, UsageError
 from provisioner.events import Phase, PhaseDone, PhaseStarted, Warned
 from provisioner.infra.outputs import keys_to_json
 from provisioner.model.accepted import Accepted
 from provisioner.model.adoption import ByTags
-from provisioner.model.driver import Driver, Marks
+from provisioner.model.driver import Driver, EngineNeeds, Marks, Program
 from provisioner.model.hosts import ClusterKeys, Inventory, InventoryHost, StackOutputs
 from provisioner.model.ids import ClusterId, ClusterName, new_run_id
 from provisioner.model.refs import parse_ref
@@ -165,10 +166,9 @@ async def _take_over(world: World, driver: Driver, spec: object, taken: Taken, w
     cluster = ClusterName(taken.accepted.cluster)
     program = build_adoption(driver, spec, taken.accepted, marks, Standing(taken.adopt, given))
     try:
-        outputs = await world.engine.up(cluster, taken.cid, program, world.events, needs)
+        outputs = await _run(world, cluster, taken.cid, program, needs)
         if taken.adopt:  # what is imported by one run is an ordinary resource for the next
-            program = build_program(driver, spec, taken.accepted, marks)
-            outputs = await world.engine.up(cluster, taken.cid, program, world.events, needs)
+            outputs = await _run(world, cluster, taken.cid, build_program(driver, spec, taken.accepted, marks), needs)
     except BaseException:
         world.events(Warned(f"{cluster} is taken over in part", way.go_on(taken)))
         raise
@@ -177,6 +177,12 @@ async def _take_over(world: World, driver: Driver, spec: object, taken: Taken, w
         raise PreconditionError(f"stage 1 ended without {', '.join(missing)}", hint=way.go_on(taken))
     world.events(PhaseDone(Phase.MACHINES, f"{count} of {count} taken over", world.clock.monotonic() - begun))
     return outputs
+
+
+async def _run(
+    world: World, cluster: ClusterName, cid: ClusterId, program: Program, needs: EngineNeeds
+) -> StackOutputs:
+    return await ride_out(world, lambda: world.engine.up(cluster, cid, program, world.events, needs))
 
 
 def _report(accepted: Accepted, outputs: StackOutputs, provider: str, seconds: float) -> AdoptReport:

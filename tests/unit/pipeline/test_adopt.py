@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from provisioner.adopting import AdoptArgs, AdoptPlan, AdoptReport, adopt
-from provisioner.errors import AccessError, InterruptedRunError, PreconditionError, ProviderError, UsageError
+from provisioner.errors import AccessError, BusyError, InterruptedRunError, PreconditionError, ProviderError, UsageError
 from provisioner.events import Warned
 from provisioner.model.accepted import Accepted
 from provisioner.model.adoption import Bought, Login, Standing
@@ -173,9 +173,16 @@ async def test_what_a_cloud_sold_is_imported_and_a_cut_adopt_goes_on_with_the_sa
     with pytest.raises(ProviderError):
         await take(stage, args)
     assert [e.hint for e in stage.seen if isinstance(e, Warned)][-1].startswith("run the same `adopt` again")
-    stage.engine._at = lambda _name: None
+    busy = ["up/before/n1"]
+
+    def throttle(name: str) -> None:
+        if name in busy:
+            busy.remove(name)
+            raise BusyError("reading n1: ErrorCode: Throttling.User")
+
+    stage.engine._at = throttle
     report, _ = await take(stage, args)
-    assert [h.name for h in report.hosts] == ["m1", "m2", "n1"]
+    assert ([h.name for h in report.hosts], busy) == (["m1", "m2", "n1"], [])
     assert stage.engine.mutations[done:] == ["import m1", "import m2", "import n1"]
     assert stage.engine.machines == machines
     accepted = stage.engine.stacks["app"].accepted
