@@ -86,14 +86,17 @@ class Seen:
         if code == 0 or (code > 0 and self.begun.is_set()):
             self.closed.wait(_LAST_EVENT)
 
-    def await_refresh(self, urns: frozenset[str]) -> None:
-        """Wait until it was said how the refresh of these ended: a program may begin before the last of it is here."""
+    def await_refresh(self, urns: frozenset[str]) -> bool:
+        """Wait until it was said how the refresh of these ended: a program may begin before the last of it is here.
+
+        False where that did not come in time.
+        """
 
         def told() -> bool:
             return urns <= {s.urn for s in self.steps if s.op == REFRESH and s.when != "before"}
 
         with self.news:
-            self.news.wait_for(told, _LAST_EVENT)
+            return self.news.wait_for(told, _LAST_EVENT)
 
 
 @dataclass(frozen=True, slots=True)

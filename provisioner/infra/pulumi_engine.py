@@ -194,6 +194,7 @@ class PulumiEngine:
             try:
                 await self._call(run, call, RUN_LIMIT)
             except SealerError as error:
+                self._drop_own_lock(cluster)
                 if not isinstance(error, InterruptedRunError | DeadlineError):
                     await self._settle_imported(cluster, run, sink.unread)
                 raise
@@ -251,6 +252,11 @@ class PulumiEngine:
         return tuple(
             f"forgot the begun step `{line}`: it will be done again, adopting what lies there" for line in dropped
         )
+
+    def _drop_own_lock(self, cluster: ClusterName) -> None:
+        """Remove the lock of an engine that was killed: in a bucket no other machine could know that it is dead."""
+        with contextlib.suppress(SealerError):  # another run's lock, or no answer: what ended the run is told
+            clear_dead_locks(self._files(), cluster)
 
     async def _settle_imported(
         self, cluster: ClusterName, run: Run, unread: Mapping[str, Mapping[str, object]]
@@ -351,8 +357,8 @@ def _demand_truth(run: Run, before: Deployment | None, still: Still) -> None:
 
     A key may be deleted after the preview, and what a refresh calls gone would be forgotten, and made again.
     """
-    run.seen.await_refresh(looked_at(before.resources if before else ()))
-    if lost_of(run.seen.steps):
+    told = run.seen.await_refresh(looked_at(before.resources if before else ()))
+    if not told or lost_of(run.seen.steps):
         still()
     refuse_mass_loss(run.seen.steps)
 

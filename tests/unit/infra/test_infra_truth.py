@@ -1,0 +1,36 @@
+"""Between the engine's refresh and its first step: what was not told of is asked about, as what is gone is."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import cast
+
+import pytest
+
+from provisioner.errors import AccessError
+from provisioner.infra import automation
+from provisioner.infra.changes import StepSeen
+from provisioner.infra.pulumi_engine import _demand_truth
+from provisioner.infra.statefile import Deployment
+
+CLOUD = "alicloud:ecs/instance:Instance"
+STATE = Deployment(resources=tuple({"urn": urn, "type": CLOUD, "custom": True} for urn in ("u1", "u2")))
+
+
+def still() -> None:
+    raise AccessError("the key is deleted")
+
+
+@pytest.mark.parametrize(("told", "asked"), [(("u1", "u2"), False), (("u1",), True), ((), True)])
+def test_a_refresh_of_which_not_all_was_told_in_time_is_not_believed(
+    told: tuple[str, ...], asked: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(automation, "_LAST_EVENT", 0.0)
+    seen = automation.Seen(lambda _step: None)
+    seen.steps += [StepSeen(urn, CLOUD, urn, "refresh", "done") for urn in told]
+    run = cast("automation.Run", SimpleNamespace(seen=seen))
+    if asked:
+        with pytest.raises(AccessError):
+            _demand_truth(run, STATE, still)
+    else:
+        _demand_truth(run, STATE, still)
