@@ -6,7 +6,7 @@ would be done is answered with DryRunOperation, one that a policy forbids with F
 
 from __future__ import annotations
 
-import contextlib
+import uuid
 from collections.abc import Mapping
 from typing import Any
 
@@ -17,7 +17,7 @@ from drivers.alicloud.wire import items
 from provisioner.errors import SealerError
 from provisioner.model.accepted import Accepted
 from provisioner.model.ids import ClusterId
-from provisioner.model.permits import ALLOWED, MADE, Tried, dry_tags, told
+from provisioner.model.permits import ALLOWED, Tried, dry_tags, made, told
 
 
 def permission(api: Api, accepted: Accepted, cid: ClusterId | None, standing: frozenset[str]) -> tuple[str, ...]:
@@ -67,21 +67,25 @@ def _tag(tags: Mapping[str, str]) -> list[dict[str, str]]:
 def _try(api: Api, region: str, product: str, action: str, params: Mapping[str, object]) -> Tried:
     name = f"{product}:{action}"
     try:
-        answer = api.call(product, action, region, {**params, "DryRun": True})
+        # The token is for an endpoint that knows no dry run: an answer that is lost there must not make a second one.
+        answer = api.call(product, action, region, {**params, "DryRun": True, "ClientToken": uuid.uuid4().hex})
     except SealerError as error:
         code = error.evidence or "no answer"
         return Tried(name, code, refused=code != ALLOWED and forbids(error))
-    _undo(api, region, answer)
-    return Tried(name, MADE)
+    return made(name, _undo(api, region, answer))
 
 
-def _undo(api: Api, region: str, answer: Mapping[str, Any]) -> None:
-    """Take away what a dry run made. What does not go carries our tags, so `gc` lists it."""
+def _undo(api: Api, region: str, answer: Mapping[str, Any]) -> list[str]:
+    """Take away what a dry run made; the ids of what does not go. It carries our tags, so `gc` lists it."""
     machines = items(answer, "InstanceIdSets", "InstanceIdSet")
     calls: list[tuple[str, str, dict[str, object]]] = [
         *(("ecs", "DeleteInstance", {"InstanceId": one, "Force": True}) for one in machines),
         *(("vpc", "DeleteVpc", {"VpcId": one}) for one in [answer.get("VpcId")] if one),
     ]
+    left = []
     for product, action, params in calls:
-        with contextlib.suppress(SealerError):
+        try:
             api.call(product, action, region, params)
+        except SealerError:
+            left += [str(params.get("InstanceId") or params["VpcId"])]
+    return left

@@ -1,13 +1,12 @@
 """Whether the caller may make what was chosen: asked by dry runs, before anything is made.
 
 Source: `DryRun` in the EC2 API Reference: DryRunOperation with the permission, UnauthorizedOperation without it. The
-request must look like the real one: Karpenter's was refused by policies that ask for metadata options (its issue 9018),
-and, without a subnet, failed for accounts without a default VPC (7834).
+request must look like the real one: Karpenter's was refused by policies that ask for metadata options, and, without a
+subnet, failed for accounts without a default VPC.
 """
 
 from __future__ import annotations
 
-import contextlib
 import re
 from collections.abc import Mapping
 from typing import Any
@@ -19,7 +18,8 @@ from drivers.aws.spec import DEVICES, AwsHost, parse_aws
 from provisioner.errors import SealerError
 from provisioner.model.accepted import Accepted
 from provisioner.model.ids import ClusterId
-from provisioner.model.permits import MADE, Tried, dry_tags, told
+from provisioner.model.permits import Tried, dry_tags, made, told
+from provisioner.model.tags import CID
 
 FORBIDDEN = DENIED - {"OptInRequired"}
 """What a policy says; a region or an image that nobody subscribed to is another matter."""
@@ -43,9 +43,10 @@ def permission(
     subnet = place.subnets.get(host.placed.zone) if place.vpc else None
     tried = []
     if place.vpc is None and not standing:
-        network = {"CidrBlock": place.cidr, "TagSpecifications": _marked(dry_tags(accepted, cid), "vpc")}
+        shown = _shown(dry_tags(accepted, cid), "network")
+        network = {"CidrBlock": place.cidr, "TagSpecifications": _marked(shown, "vpc")}
         tried.append(_try(api, place.region, "create_vpc", network, frozenset()))
-    marked = _marked(dry_tags(accepted, cid, new[0]), "instance", "volume")
+    marked = _marked(_shown(dry_tags(accepted, cid, new[0]), new[0].name), "instance", "volume")
     request = {**machine_request(host, subnet, root_device), "TagSpecifications": marked}
     stand_ins = frozenset({"security-group"}) if subnet else _STAND_INS
     return (told("aws", [*tried, _try(api, place.region, "run_instances", request, stand_ins)]),)
@@ -76,6 +77,11 @@ def machine_request(host: AwsHost, subnet: str | None, root_device: str) -> dict
     }
 
 
+def _shown(tags: Mapping[str, str], name: str) -> dict[str, str]:
+    """With the name that the real thing has in the console: many policies ask for one."""
+    return {"Name": f"{tags[CID]}-{name}", **tags}
+
+
 def _marked(tags: Mapping[str, str], *kinds: str) -> list[dict[str, object]]:
     each = [{"Key": key, "Value": value} for key, value in tags.items()]
     return [{"ResourceType": kind, "Tags": each} for kind in kinds]
@@ -93,15 +99,18 @@ def _try(api: Api, region: str, action: str, request: Mapping[str, object], stan
         return Tried(name, ELSEWHERE if refused and elsewhere else error.code, refused=refused and not elsewhere)
     except SealerError:
         return Tried(name, "no answer")
-    _undo(api, region, answer)
-    return Tried(name, MADE)
+    return made(name, _undo(api, region, answer))
 
 
-def _undo(api: Api, region: str, answer: Mapping[str, Any]) -> None:
-    """Take away what a dry run made. What does not go carries our tags, so `gc` lists it."""
-    machines = [machine["InstanceId"] for machine in answer.get("Instances") or ()]
-    with contextlib.suppress(SealerError):
+def _undo(api: Api, region: str, answer: Mapping[str, Any]) -> list[str]:
+    """Take away what a dry run made; the ids of what does not go. It carries our tags, so `gc` lists it."""
+    machines = [str(machine["InstanceId"]) for machine in answer.get("Instances") or ()]
+    network = [str(answer["Vpc"]["VpcId"])] if answer.get("Vpc") else []
+    try:
         if machines:
             api.call("ec2", "terminate_instances", region, InstanceIds=machines)
-        if answer.get("Vpc"):
-            api.call("ec2", "delete_vpc", region, VpcId=answer["Vpc"]["VpcId"])
+        for own in network:
+            api.call("ec2", "delete_vpc", region, VpcId=own)
+    except SealerError:
+        return [*machines, *network]
+    return []

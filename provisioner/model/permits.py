@@ -31,6 +31,12 @@ class Tried:
     refused: bool = False
 
 
+def made(action: str, left: Iterable[str]) -> Tried:
+    """The answer of an endpoint that made the thing; `left` are the ids of what could not be taken away again."""
+    stands = ", ".join(left)
+    return Tried(action, f"{MADE}, and {stands} stands: remove it" if stands else MADE)
+
+
 def told(provider: str, tried: Iterable[Tried]) -> str:
     """The line of the plan. Raises AccessError (5) naming every action that was refused.
 

@@ -98,6 +98,11 @@ def test_an_endpoint_that_knows_no_dry_run_is_left_as_it_was(alicloud, monkeypat
     notes = driver(alicloud).choose(accepted(), None, standing=NONE).notes
     assert f"vpc:CreateVpc is not refused ({MADE})" in said(notes)
     assert alicloud.account.store.counts() == {}
+    alicloud.account.faults.add(Fault("CreateVpc", mode="lose", times=1, where=DRY_RUN))
+    alicloud.account.faults.add(Fault("DeleteVpc", "DependencyViolation"))
+    notes = driver(alicloud, waits=Clock().waits()).choose(accepted(), None, standing=NONE).notes
+    (left,) = alicloud.account.store.all()
+    assert f"vpc:CreateVpc is not refused ({MADE}, and {left.id} stands: remove it)" in said(notes)
 
 
 # ---------------------------------------------------------------- whose account

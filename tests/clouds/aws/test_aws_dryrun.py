@@ -85,7 +85,9 @@ def test_a_dry_run_is_the_real_request_in_all_that_policies_look_at(cloud):
         "TagSpecification.2.ResourceType": "volume",
     }
     assert {name: params[name] for name in wanted} == wanted
-    assert {"team", "sealer-cloud:cid", "sealer-cloud:host"} <= {v for k, v in params.items() if k.endswith(".Key")}
+    assert {"team", "Name", "sealer-cloud:cid", "sealer-cloud:host"} <= {
+        v for k, v in params.items() if k.endswith(".Key")
+    }
 
 
 @pytest.mark.parametrize("lacking", [("ec2:RunInstances",), ("ec2:CreateVpc", "ec2:RunInstances")])
@@ -135,6 +137,10 @@ def test_an_endpoint_that_knows_no_dry_run_is_left_as_it_was(cloud, monkeypatch)
     notes = cloud.driver().choose(accepted(cloud.image()), None, standing=NONE).notes
     assert f"ec2:CreateVpc is not refused ({MADE}), ec2:RunInstances is not refused ({MADE})" in said(notes)
     assert cloud.standing() == before
+    cloud.gate.fault("DeleteVpc", "DependencyViolation")
+    notes = cloud.driver().choose(accepted(cloud.image()), None, standing=NONE).notes
+    (left,) = {*cloud.standing()} - {*before}
+    assert f"ec2:CreateVpc is not refused ({MADE}, and {left} stands: remove it)" in said(notes)
 
 
 def test_a_range_beside_a_network_that_stands_is_noted_where_it_differs(cloud):

@@ -5,7 +5,7 @@ import pytest
 from provisioner.errors import AccessError
 from provisioner.model import tags
 from provisioner.model.ids import ClusterId, parse_cid
-from provisioner.model.permits import ALLOWED, Tried, dry_tags, told
+from provisioner.model.permits import ALLOWED, MADE, Tried, dry_tags, made, told
 from tests.unit.drivers.alicloud_rig import accepted
 
 RUN, NET = "ecs:RunInstances", "vpc:CreateVpc"
@@ -32,6 +32,11 @@ def test_what_is_forbidden_is_named_all_at_once_with_the_next_step(refused: tupl
         told("alicloud", (Tried(NET, "Forbidden.RAM", refused[0]), Tried(RUN, "Forbidden.RAM", refused[1])))
     assert caught.value.exit_code == 5
     assert "sealer-cloud doctor --permissions alicloud" in caught.value.hint
+
+
+def test_what_a_dry_run_made_and_could_not_take_away_is_named() -> None:
+    assert made(NET, ()).code == MADE
+    assert "vpc-1, i-1 stands: remove it" in told("alicloud", (made(NET, ("vpc-1", "i-1")),))
 
 
 def test_a_dry_run_carries_the_tags_of_the_real_thing() -> None:
