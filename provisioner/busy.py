@@ -13,6 +13,7 @@ from provisioner.world import World
 BUSY_SECONDS = 150.0
 """For how long after the first such answer: longer than the minute that throttling may last, as for our own calls."""
 FIRST_PAUSE, LONGEST_PAUSE = 5.0, 20.0
+LOOK_SECONDS = 1.0
 _T = TypeVar("_T")
 
 
@@ -29,5 +30,13 @@ async def ride_out(world: World, work: Callable[[], Awaitable[_T]]) -> _T:
                 raise
             code = read_code(error.message) or "it says so"
             world.events(Warned(f"the cloud is asked too often ({code}): the same again in {pause:g} s"))
-        await world.clock.sleep(pause)
+        await _wait(world, pause)
         pause = min(pause * 2, LONGEST_PAUSE)
+
+
+async def _wait(world: World, seconds: float) -> None:
+    """Raises InterruptedRunError within a second of a first interrupt: no work is half done here."""
+    until = world.clock.monotonic() + seconds
+    while (left := until - world.clock.monotonic()) > 0:
+        world.stop.check("machines")
+        await world.clock.sleep(min(left, LOOK_SECONDS))

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from provisioner.busy import BUSY_SECONDS
-from provisioner.errors import BusyError
+from provisioner.busy import BUSY_SECONDS, ride_out
+from provisioner.errors import BusyError, InterruptedRunError
 from provisioner.events import Warned
 from provisioner.infra.changes import DiagnosticSeen, StepSeen
 from provisioner.infra.failures import Outcome, to_error
@@ -46,6 +46,20 @@ async def test_it_ends_where_it_never_does(stage: Stage) -> None:
         await stage.up()
     assert caught.value.exit_code == 6
     assert 5 < len(hits) <= BUSY_SECONDS / 10
+
+
+async def test_an_interrupt_is_not_slept_through(stage: Stage) -> None:
+    world, tries = stage.world, 0
+
+    async def work() -> None:
+        nonlocal tries
+        tries += 1
+        world.stop.request()
+        raise BusyError("Throttling.User")
+
+    with pytest.raises(InterruptedRunError):
+        await ride_out(world, work)
+    assert (tries, world.clock.monotonic()) == (1, 0.0)
 
 
 @pytest.mark.parametrize("urn", ["urn:pulumi:a::b::alicloud:ecs/instance:Instance::m1", None])
