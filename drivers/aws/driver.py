@@ -90,9 +90,8 @@ class AwsDriver:
                 "the Pulumi plugin for AWS is missing",
                 hint=f"pulumi plugin install resource aws; or set {PLUGIN_DIR} to the folder that holds {PLUGIN}",
             )
-        credentials, _ = (
-            self._reach()
-        )  # a program that is asked for keys may ask a person: not once more for the plugin
+        # A program that is asked for keys may ask a person: not once more for the plugin.
+        credentials, _ = self._reach()
         # Keys in variables win over a profile and a role, in every SDK; and nobody asks the instance's metadata again.
         shown = {**passed_on(self._around.environ), **credentials.environ()}
         return EngineNeeds(environ={**shown, "AWS_EC2_METADATA_DISABLED": "true"}, plugins={"aws": folder})

@@ -61,9 +61,8 @@ def _rows(text: str, width: int, indent: int) -> Iterator[tuple[int, int]]:
     """Where each row begins and ends in the text."""
     start, end, room = 0, 0, width
     for word in _WORD.finditer(text):
-        fits = (
-            word.end() - word.start() <= width - indent
-        )  # what does not is broken by the terminal, wherever it stands
+        # What does not is broken by the terminal, wherever it stands.
+        fits = word.end() - word.start() <= width - indent
         if end and fits and word.end() - start > room:
             yield start, end
             start, room = word.start(), width - indent
