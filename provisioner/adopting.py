@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 
 from provisioner import hops
 from provisioner.adoptways import AdoptArgs, Taken, Way, way_of
@@ -19,7 +20,7 @@ from provisioner.events import Phase, PhaseDone, PhaseStarted, Warned
 from provisioner.infra.outputs import keys_to_json
 from provisioner.model.accepted import Accepted
 from provisioner.model.adoption import ByTags
-from provisioner.model.driver import Driver, EngineNeeds, Marks, Program
+from provisioner.model.driver import Driver, Marks, Program
 from provisioner.model.hosts import ClusterKeys, Inventory, InventoryHost, StackOutputs
 from provisioner.model.ids import ClusterId, ClusterName, new_run_id
 from provisioner.model.refs import parse_ref
@@ -164,11 +165,16 @@ async def _take_over(world: World, driver: Driver, spec: object, taken: Taken, w
     # As its resources are tagged: an import takes them as they are, or not at all.
     marks = Marks(taken.cid, run, taken.accepted.expires_at, taken.ci_run, taken.repo)
     cluster = ClusterName(taken.accepted.cluster)
-    program = build_adoption(driver, spec, taken.accepted, marks, Standing(taken.adopt, given))
+    still = partial(check_machine, driver, spec, standing=True)
+
+    async def run_engine(program: Program) -> StackOutputs:
+        up = partial(world.engine.up, cluster, taken.cid, program, world.events, needs, still=still)
+        return await ride_out(world, up)
+
     try:
-        outputs = await _run(world, cluster, taken.cid, program, needs)
+        outputs = await run_engine(build_adoption(driver, spec, taken.accepted, marks, Standing(taken.adopt, given)))
         if taken.adopt:  # what is imported by one run is an ordinary resource for the next
-            outputs = await _run(world, cluster, taken.cid, build_program(driver, spec, taken.accepted, marks), needs)
+            outputs = await run_engine(build_program(driver, spec, taken.accepted, marks))
     except BaseException:
         world.events(Warned(f"{cluster} is taken over in part", way.go_on(taken)))
         raise
@@ -177,12 +183,6 @@ async def _take_over(world: World, driver: Driver, spec: object, taken: Taken, w
         raise PreconditionError(f"stage 1 ended without {', '.join(missing)}", hint=way.go_on(taken))
     world.events(PhaseDone(Phase.MACHINES, f"{count} of {count} taken over", world.clock.monotonic() - begun))
     return outputs
-
-
-async def _run(
-    world: World, cluster: ClusterName, cid: ClusterId, program: Program, needs: EngineNeeds
-) -> StackOutputs:
-    return await ride_out(world, lambda: world.engine.up(cluster, cid, program, world.events, needs))
 
 
 def _report(accepted: Accepted, outputs: StackOutputs, provider: str, seconds: float) -> AdoptReport:

@@ -14,7 +14,7 @@ from provisioner.errors import AccessError, BusyError, InterruptedRunError, Prec
 from provisioner.events import Warned
 from provisioner.model.accepted import Accepted
 from provisioner.model.adoption import Bought, Login, Standing
-from provisioner.model.driver import Visit
+from provisioner.model.driver import Check, Visit
 from provisioner.model.ids import ClusterId, ClusterName, HostName
 from provisioner.model.kept import parse_kept
 from provisioner.model.request import Clusterfile
@@ -173,6 +173,21 @@ async def test_what_a_cloud_sold_is_imported_and_a_cut_adopt_goes_on_with_the_sa
     with pytest.raises(ProviderError):
         await take(stage, args)
     assert [e.hint for e in stage.seen if isinstance(e, Warned)][-1].startswith("run the same `adopt` again")
+    recorded = stage.engine.stored(ClusterName("app"))
+
+    def hide(name: str) -> None:
+        if name == "up/begin":
+            stage.engine.machines.clear()
+            stage.driver.lacks = [Check("credentials", ok=False, detail="no such key", access=True)]
+
+    stage.engine._at = hide
+    with pytest.raises(AccessError, match="no such key"):
+        await take(stage, args)
+    assert stage.engine.stored(ClusterName("app")) == recorded, (
+        "a key that was deleted meanwhile makes it forget nothing"
+    )
+    stage.engine.machines.update(machines)
+    stage.driver.lacks = []
     busy = ["up/before/n1"]
 
     def throttle(name: str) -> None:
