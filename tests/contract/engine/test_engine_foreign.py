@@ -121,3 +121,4 @@ async def test_what_its_own_refresh_calls_gone_is_not_forgotten_where_the_accoun
     assert sorted(made) == ["create m1c", "create m2c", "create m2c"], (
         "one that is gone, and nothing else, is made anew"
     )
+    await up(rig, hosts=("m1", "m2"), still=refused)  # nothing is gone, so nobody is asked
