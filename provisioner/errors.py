@@ -5,6 +5,7 @@
     │   └─ InvalidFileError           3   the same, with all problems at once
     ├─ ImageError                     4   image missing, corrupt, refused
     ├─ AccessError                    5   credentials, permission, passphrase
+    │   └─ RefusedKeyError            5   there are credentials, and they are refused or cannot be had
     ├─ ProviderError                  6   the cloud refused, or resources are left
     ├─ HostError                      7   a host cannot be reached
     │   └─ HostKeyError               7   a host showed another key than the pinned one
@@ -113,6 +114,10 @@ class AccessError(SealerError):
     """Credentials, permission or passphrase."""
 
     exit_code = 5
+
+
+class RefusedKeyError(AccessError):
+    """There are credentials, and they are refused or cannot be had: an account that somebody uses, not one of nobody's."""
 
 
 class ProviderError(SealerError):

@@ -14,6 +14,7 @@ from provisioner.errors import (
     InterruptedRunError,
     PreconditionError,
     ProviderError,
+    RefusedKeyError,
     SealerError,
     UsageError,
 )
@@ -57,6 +58,22 @@ class GcReport:
     def complete(self) -> bool:
         """False where a deletion cannot say that all is gone which should be. A dry run says nothing of the kind."""
         return not self.deleted or not (self.left or self.unsure)
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """Why a place could not be looked at; `ours` where a request of this folder says that a cluster is there."""
+
+    error: SealerError
+    ours: bool
+
+    def unsure(self, *, elsewhere: bool) -> bool:
+        """True where something may stand there. `elsewhere`: the provider answered these credentials at another place.
+
+        No credentials, no SDK: an account that nobody uses. A place that refuses a key which is good elsewhere is another's.
+        """
+        refused = isinstance(self.error, RefusedKeyError) and not elsewhere
+        return self.ours or refused or isinstance(self.error, ProviderError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,11 +158,10 @@ async def look(world: World, choice: GcChoice) -> Surveyed:
     for provider in [named] if named else list(world.drivers):
         surveys, failed = await _surveys(world, provider, choice)
         if failed and named and not surveys:
-            raise failed[0]
-        dark += [(provider, error.message) for error in failed]
-        # No credentials, no SDK: an account that nobody uses. One that does not answer may hold something.
-        unsure += [provider for error in failed if isinstance(error, ProviderError)]
-        blind += [error.message for error in failed]
+            raise failed[0].error
+        dark += [(provider, failure.error.message) for failure in failed]
+        unsure += [provider for failure in failed if failure.unsure(elsewhere=bool(surveys))]
+        blind += [failure.error.message for failure in failed]
         seen |= {provider} if surveys else set()
         for endpoints, survey in surveys:
             judged = judge(provider, survey.resources, world.clock.now(), choice.named)
@@ -163,7 +179,7 @@ async def look(world: World, choice: GcChoice) -> Surveyed:
 
 async def _surveys(
     world: World, provider: str, choice: GcChoice
-) -> tuple[list[tuple[Endpoints, Survey]], list[SealerError]]:
+) -> tuple[list[tuple[Endpoints, Survey]], list[Failure]]:
     """A survey of the place that was named; else of the usual one, and of every other that a cluster of this folder is in.
 
     And why some could not be had.
@@ -171,13 +187,13 @@ async def _surveys(
     What is found in two places is one thing under two addresses: it is told once.
     """
     surveys: list[tuple[Endpoints, Survey]] = []
-    failed: list[SealerError] = []
+    failed: list[Failure] = []
     known: set[tuple[object, ...]] = set()
-    for endpoints in [choice.endpoints] if choice.endpoints else _places(world, provider):
+    for endpoints, ours in [(choice.endpoints, False)] if choice.endpoints else _places(world, provider):
         try:
             survey = await _survey(world, provider, choice.regions, endpoints)
         except SealerError as error:
-            failed.append(error)
+            failed.append(Failure(error, ours))
             continue
         new = tuple(r for r in survey.resources if _identity(r) not in known)
         known |= {_identity(r) for r in new}
@@ -189,12 +205,12 @@ def _identity(found: FoundResource) -> tuple[object, ...]:
     return found.cid, found.kind, found.region, found.id
 
 
-def _places(world: World, provider: str) -> list[Endpoints]:
-    """Where the provider's services are: as the variables say it, and as the requests of this folder do."""
-    places: dict[tuple[tuple[str, str], ...], Endpoints] = {}
-    for endpoints in ({}, *_said(world, provider)):
-        meant = with_endpoints(world.settings.environ, provider, endpoints)
-        places.setdefault(tuple(sorted(meant.items())), endpoints)
+def _places(world: World, provider: str) -> list[tuple[Endpoints, bool]]:
+    """Where the provider's services are: as the variables say it, and (True) as the requests of this folder do."""
+    places: dict[tuple[tuple[str, str], ...], tuple[Endpoints, bool]] = {}
+    for endpoints, ours in (({}, False), *((said, True) for said in _said(world, provider))):
+        meant = tuple(sorted(with_endpoints(world.settings.environ, provider, endpoints).items()))
+        places[meant] = (places.get(meant, (endpoints, ours))[0], ours)
     return list(places.values())
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from provisioner import operator, stage2
@@ -158,19 +158,12 @@ async def _look_for(world: World, name: ClusterName, site: Site) -> tuple[FoundC
     """The one of that name, and where was looked. Raises UsageError (3) for several."""
     looked = await look_for(world, name, site)
     if len(looked.found) > 1:
+        cids = [found.cid for found in looked.found]
         raise UsageError(
-            f"several clusters are called {name}: {', '.join(f.cid for f in looked.found)}",
-            hint=_each(name, looked.found, site),
+            f"several clusters are called {name}: {', '.join(cids)}",
+            hint=f"name the one that you mean: {removal_words(name, looked.found[0].provider, site.files, cids)}",
         )
     return looked.found[0] if looked.found else None, looked.where
-
-
-def _each(name: ClusterName, found: Sequence[FoundCluster], site: Site) -> str:
-    """How each of several goes: by its cid on a cloud, else by the state that `adopt` makes of it."""
-    provider, cids = found[0].provider, [f.cid for f in found]
-    if provider in BOUGHT:
-        return f"name the one that you mean: {removal_words(name, provider, site.files, cids)}"
-    return f"name the one that you mean: sealer-cloud adopt {name} {site.words(provider)} --cluster-id {cids[0]}; then down"
 
 
 async def with_strangers(world: World, target: Target, *, unasked: bool) -> Target:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from enum import Enum
 
-from provisioner.errors import AccessError, CapacityError, ProviderError, SealerError
+from provisioner.errors import AccessError, CapacityError, ProviderError, RefusedKeyError, SealerError
 
 
 class Kind(Enum):
@@ -99,7 +99,8 @@ _BY_KIND = {
 def to_error(action: str, code: str, message: str) -> SealerError:
     """The error of our tree for a refused call; `evidence` is the code. `message` must be clean already."""
     kind = kind_of(code)
-    kinds = {Kind.ACCESS: AccessError, Kind.CAPACITY: CapacityError}
+    access = AccessError if _FORBIDS.match(code) else RefusedKeyError
+    kinds = {Kind.ACCESS: access, Kind.CAPACITY: CapacityError}
     hint = next((hint for pattern, hint in _HINTS if re.fullmatch(pattern, code)), _BY_KIND.get(kind, ""))
     said = f": {message}" if message else ""
     return kinds.get(kind, ProviderError)(f"alicloud refused {action}: {code}{said}", hint=hint, evidence=code)

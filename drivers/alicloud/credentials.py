@@ -9,7 +9,7 @@ from functools import cache
 
 from drivers.alicloud.api import Endpoints, passes_by, proxy_of
 from drivers.alicloud.wire import Keys
-from provisioner.errors import AccessError, pip_install
+from provisioner.errors import AccessError, RefusedKeyError, pip_install
 from provisioner.model.secret import Secret
 
 ID, SECRET, TOKEN = "ALIBABA_CLOUD_ACCESS_KEY_ID", "ALIBABA_CLOUD_ACCESS_KEY_SECRET", "ALIBABA_CLOUD_SECURITY_TOKEN"
@@ -83,13 +83,16 @@ def resolver(environ: Mapping[str, str]) -> Callable[[], Keys]:
 
     @cache
     def resolve() -> Keys:
-        return environ_keys(environ) or _chain()
+        return environ_keys(environ) or _chain(environ)
 
     return resolve
 
 
-def _chain() -> Keys:
-    """Profiles, OIDC, the machine's role, a URL: by the vendor's package."""
+def _chain(environ: Mapping[str, str]) -> Keys:
+    """Profiles, OIDC, the machine's role, a URL: by the vendor's package.
+
+    Raises AccessError (5), of the kind RefusedKeyError where a variable names one of these and it leads nowhere.
+    """
     hint = f"set {ID} and {SECRET}, or run `aliyun configure`"
     try:
         from alibabacloud_credentials.provider import DefaultCredentialsProvider
@@ -103,9 +106,10 @@ def _chain() -> Keys:
         found = provider.get_credentials()
     except Exception as error:  # its own class says nothing more, and requests' come through too
         # Its text lists each try with answers of servers in it: more than may be shown.
-        raise AccessError("alicloud: no credentials found by variables, profiles or roles", hint=hint) from error
+        kind = RefusedKeyError if any(environ.get(name) for name in _SILENCED) else AccessError
+        raise kind("alicloud: no credentials found by variables, profiles or roles", hint=hint) from error
     if not found.get_access_key_id() or not found.get_access_key_secret():
-        raise AccessError("alicloud: the credentials found are empty", hint=hint)
+        raise RefusedKeyError("alicloud: the credentials found are empty", hint=hint)
     token = found.get_security_token()
     return Keys(
         found.get_access_key_id(),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from drivers.alicloud.api import Api
 from drivers.alicloud.codes import Kind, error_kind, forbids
 from drivers.alicloud.wire import items
-from provisioner.errors import SealerError, UsageError
+from provisioner.errors import ProviderError, SealerError, UsageError
 from provisioner.model.grammar import did_you_mean
 
 LISTS_REGIONS = "cn-hangzhou"
@@ -13,27 +13,36 @@ LISTS_REGIONS = "cn-hangzhou"
 
 
 def demand_region(api: Api, region: str) -> None:
-    """Refuse a region that is none, before its own address is tried for half a minute. Raises UsageError naming those that are.
+    """The same for one region. Raises as `demanded`."""
+    demanded(api, (region,))
 
-    Where the service does not list its regions, or the key may not ask for them, any name is taken.
+
+def demanded(api: Api, regions: tuple[str, ...]) -> tuple[str, ...]:
+    """The regions that a person named, each of which is one, asked of one list before their own addresses are tried.
+
+    Raises UsageError naming those that are. Where the service does not list its regions, the key may not ask for them,
+    or the list alone cannot be had, any name is taken.
     """
-    home = region if api.endpoints.own.get("ecs") else LISTS_REGIONS
+    names = _listed(api, regions) if regions else []
+    for region in regions:
+        if names and region not in names:
+            raise UsageError(
+                f"alicloud has no region {region!r} for this account",
+                hint=f"{did_you_mean(region, names) or 'use --region'}; regions: {', '.join(names)}",
+            )
+    return regions
+
+
+def _listed(api: Api, regions: tuple[str, ...]) -> list[str]:
+    """All regions, sorted; none where there is no list, and an address that is yet to be asked may still answer."""
+    home = regions[0] if api.endpoints.own.get("ecs") else LISTS_REGIONS
     try:
         answer = api.call("ecs", "DescribeRegions", home)
     except SealerError as error:
         if error_kind(error) is Kind.UNKNOWN_ACTION or forbids(error):
-            return
+            return []
+        hosts = {api.endpoints.host("ecs", region) for region in regions}
+        if isinstance(error, ProviderError) and hosts != {api.endpoints.host("ecs", home)}:
+            return []
         raise
-    names = sorted(str(row["RegionId"]) for row in items(answer, "Regions", "Region"))
-    if names and region not in names:
-        raise UsageError(
-            f"alicloud has no region {region!r} for this account",
-            hint=f"{did_you_mean(region, names) or 'use --region'}; regions: {', '.join(names)}",
-        )
-
-
-def demanded(api: Api, regions: tuple[str, ...]) -> tuple[str, ...]:
-    """The regions that a person named, each of which is one. Raises as `demand_region`."""
-    for region in regions:
-        demand_region(api, region)
-    return regions
+    return sorted(str(row["RegionId"]) for row in items(answer, "Regions", "Region"))

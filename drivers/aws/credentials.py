@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from drivers.aws.failures import clean, no_credentials, of_foreign
-from provisioner.errors import AccessError, PreconditionError, ProviderError, SealerError, pip_install
+from provisioner.errors import AccessError, PreconditionError, ProviderError, RefusedKeyError, SealerError, pip_install
 from provisioner.model.secret import Secret
 
 SHORT = timedelta(minutes=30)
@@ -79,11 +79,13 @@ def _unresolved(error: Exception) -> SealerError:
     from botocore import exceptions as botocore
 
     told = of_foreign(error, "credentials", "AWS")
+    if isinstance(error, botocore.ClientError) and isinstance(told, AccessError):
+        return RefusedKeyError(told.message, hint=told.hint)  # a role that may not be taken on, too
     answered = (botocore.ClientError, botocore.HTTPClientError, botocore.ConnectionError)
     if not isinstance(told, ProviderError) or isinstance(error, answered):
         return told
     reason = f"{error.filename}: {error.strerror}" if isinstance(error, OSError) else clean(str(error))
-    return AccessError(
+    return RefusedKeyError(
         f"the AWS credentials cannot be had: {reason}",
         hint="check AWS_PROFILE, AWS_ROLE_ARN, AWS_WEB_IDENTITY_TOKEN_FILE and the files that they name",
     )

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 
-from provisioner.errors import AccessError, CapacityError, ProviderError, SealerError, UsageError
+from provisioner.errors import AccessError, CapacityError, ProviderError, RefusedKeyError, SealerError, UsageError
 
 CAPACITY = frozenset(
     {
@@ -102,7 +102,7 @@ def of_code(code: str, message: str, action: str, region: str) -> SealerError:
     """The error of an answer with this code; `action` is the API's own word."""
     text = f"{action} in {region}: {code}: {clean(message)}"
     if code in IDENTITY:
-        return AccessError(text, hint="check the AWS credentials: aws sts get-caller-identity")
+        return RefusedKeyError(text, hint="check the AWS credentials: aws sts get-caller-identity")
     if code in DENIED:
         return AccessError(text, hint="sealer-cloud doctor --permissions aws prints the policy that is needed")
     if code in QUOTA:
@@ -123,8 +123,8 @@ def of_foreign(error: Exception, action: str, region: str) -> SealerError:
         return no_credentials()
     name = type(error).__name__
     for kinds, make in (
-        (_CONFIG, lambda: AccessError(f"the AWS configuration cannot be used ({name})", hint="check AWS_PROFILE")),
-        (_SIGN_IN, lambda: AccessError(f"the AWS credentials cannot be had ({name})", hint="sign in again")),
+        (_CONFIG, lambda: RefusedKeyError(f"the AWS configuration cannot be used ({name})", hint="check AWS_PROFILE")),
+        (_SIGN_IN, lambda: RefusedKeyError(f"the AWS credentials cannot be had ({name})", hint="sign in again")),
         (_REGION, lambda: UsageError(f"{region!r} is no AWS region", hint="name one: --region eu-central-1")),
         (_NETWORK, lambda: _unreachable(action, region, name)),
     ):

@@ -57,10 +57,15 @@ def site_words(provider: str, files: Iterable[str]) -> str:
 
 
 def removal_words(name: str, provider: str, files: Iterable[str], cids: Sequence[str]) -> str:
-    """The command that removes the first of clusters of one name which no state here knows: `down` takes a name alone."""
+    """The command that removes the first of clusters of one name which no state here knows: `down` takes a name alone.
+
+    Of several it goes by its cid on a cloud, else by the state that `adopt` makes of it.
+    """
     where = site_words(provider, files)
     if len(cids) > 1 and provider in BOUGHT:
         return f"sealer-cloud gc {where} --cluster {cids[0]} --delete"
+    if len(cids) > 1:
+        return f"sealer-cloud adopt {name} {where} --cluster-id {cids[0]} && sealer-cloud down {name}"
     return f"sealer-cloud down {name} {where}"
 
 

@@ -1,11 +1,13 @@
 """The driver's own calls against the simulator: choosing, looking and removing by tag, faults."""
 
+import os
 from datetime import timedelta
 
 import pytest
 
 from drivers.alicloud import sweep
-from provisioner.errors import AccessError, CapacityError, ProviderError, UsageError
+from drivers.alicloud.credentials import resolver
+from provisioner.errors import AccessError, CapacityError, ProviderError, RefusedKeyError, UsageError
 from provisioner.model.accepted import AcceptedOsImage, AcceptedSpot
 from provisioner.model.driver import Refused
 from provisioner.model.ids import ClusterId, ClusterName
@@ -269,3 +271,18 @@ def test_why_a_machine_does_not_answer(alicloud):
     assert "route: not known (Forbidden.RAM)" in lines
     assert any(f"{group} lets in" in line for line in lines)
     assert driver(alicloud).diagnose("cn-hangzhou", "i-none")
+
+
+@pytest.mark.parametrize(("name", "kind"), [("", AccessError), ("ALIBABA_CLOUD_CREDENTIALS_URI", RefusedKeyError)])
+def test_a_chain_that_leads_nowhere_is_nobodys_account_but_where_a_variable_names_a_link(
+    name, kind, tmp_path, monkeypatch
+):
+    for old in [old for old in os.environ if old.startswith(("ALIBABA_CLOUD_", "ALICLOUD_"))]:
+        monkeypatch.delenv(old)
+    alone = {"HOME": str(tmp_path), "ALIBABA_CLOUD_ECS_METADATA_DISABLED": "true"}
+    alone |= {name: "http://127.0.0.1:9/keys"} if name else {}
+    for word, text in alone.items():
+        monkeypatch.setenv(word, text)
+    with pytest.raises(AccessError, match="no credentials found") as caught:
+        resolver(alone)()
+    assert type(caught.value) is kind

@@ -14,28 +14,28 @@ from drivers.aws.facts import price_in
 from drivers.aws.failures import clean, is_gone, of_code
 from drivers.aws.permissions import policy
 from drivers.aws.spec import check_request, parse_aws
-from provisioner.errors import PreconditionError, UsageError
+from provisioner.errors import AccessError, CapacityError, PreconditionError, ProviderError, RefusedKeyError, UsageError
 from provisioner.model.accepted import Accepted
 from provisioner.model.adoption import Bought, Standing
 from provisioner.model.secret import Secret
 
 
 @pytest.mark.parametrize(
-    ("code", "exit_code"),
+    ("code", "kind"),
     [
-        ("InvalidClientTokenId", 5),
-        ("ExpiredToken", 5),
-        ("UnauthorizedOperation", 5),
-        ("InsufficientInstanceCapacity", 13),
-        ("VcpuLimitExceeded", 13),
-        ("SpotMaxPriceTooLow", 13),
-        ("DependencyViolation", 6),
-        ("InternalError", 6),
+        ("InvalidClientTokenId", RefusedKeyError),
+        ("ExpiredToken", RefusedKeyError),
+        ("UnauthorizedOperation", AccessError),
+        ("InsufficientInstanceCapacity", CapacityError),
+        ("VcpuLimitExceeded", CapacityError),
+        ("SpotMaxPriceTooLow", CapacityError),
+        ("DependencyViolation", ProviderError),
+        ("InternalError", ProviderError),
     ],
 )
-def test_codes_mean(code, exit_code):
+def test_codes_mean(code, kind):
     error = of_code(code, "words", "RunInstances", "eu-central-1")
-    assert error.exit_code == exit_code
+    assert type(error) is kind
     assert "eu-central-1" in error.message
 
 

@@ -97,7 +97,12 @@ def test_the_next_command_is_led_to_the_same_place() -> None:
     [
         ("aws", ("app-a",), "down app --provider aws -f 'my infra.yaml'"),
         ("aws", ("app-a", "app-b"), "gc --provider aws -f 'my infra.yaml' --cluster app-a --delete"),
-        ("local", ("app-a", "app-b"), "down app --provider local -f 'my infra.yaml'"),
+        ("local", ("app-a",), "down app --provider local -f 'my infra.yaml'"),
+        (
+            "local",
+            ("app-a", "app-b"),
+            "adopt app --provider local -f 'my infra.yaml' --cluster-id app-a && sealer-cloud down app",
+        ),
     ],
 )
 def test_what_removes_a_cluster_without_state_names_the_file_and_of_twins_the_one(

@@ -68,7 +68,8 @@ async def test_several_of_one_name_are_listed_and_none_is_touched(stage: Stage) 
     with pytest.raises(UsageError, match=f"app-zzzzzz.*|{cid}") as told:
         await stage.down("local")
     first = min("app-zzzzzz", str(cid))
-    assert f"sealer-cloud adopt app --provider local --cluster-id {first}" in told.value.hint
+    way = f"sealer-cloud adopt app --provider local --cluster-id {first} && sealer-cloud down app"
+    assert told.value.hint.endswith(f": {way}")
     assert len(stage.engine.machines) == 4
 
 

@@ -6,7 +6,15 @@ from dataclasses import dataclass, field, replace
 
 import pytest
 
-from provisioner.errors import AccessError, InterruptedRunError, ProviderError, UsageError
+from provisioner.errors import (
+    AccessError,
+    InterruptedRunError,
+    PreconditionError,
+    ProviderError,
+    RefusedKeyError,
+    SealerError,
+    UsageError,
+)
 from provisioner.gc import GcChoice, GcReport, gc, name_run
 from provisioner.infra.locks import RunLock
 from provisioner.model.driver import FoundResource, Surroundings, Survey, unsure_of
@@ -241,6 +249,27 @@ async def test_an_account_that_does_not_answer_may_hold_something_and_one_withou
     assert report.unsure == ("alicloud",)
 
 
+@pytest.mark.parametrize(
+    ("error", "unsure"),
+    [
+        (AccessError("no credentials"), ()),
+        (PreconditionError("no SDK"), ()),
+        (AccessError("Forbidden.RAM"), ()),
+        (RefusedKeyError("the key is deleted"), ("alicloud",)),
+    ],
+)
+@pytest.mark.parametrize("delete", [True, False])
+async def test_a_key_that_is_refused_is_of_an_account_that_somebody_uses(
+    error: SealerError, unsure: tuple[str, ...], delete: bool, stage: Stage, account: Account
+) -> None:
+    refused = Account(stage.engine.machines, refuses=error)
+    world = replace(stage.world, drivers={"alicloud": lambda _around: refused, "aws": lambda _around: account})
+    report = await gc(world, GcChoice(delete=delete), lambda _going: True)
+    assert report.not_looked_at == (("alicloud", error.message),)
+    assert (report.unsure, report.complete) == (unsure, not (unsure and delete))
+    assert ("old-aaaaaa" in account.stands) is not delete, "all else is done"
+
+
 def test_a_region_that_the_policy_closes_holds_nothing_unless_it_was_meant() -> None:
     refused = [("home", AccessError("no")), ("closed", AccessError("no")), ("silent", ProviderError("no answer"))]
     assert unsure_of(refused, ("home", None)) == {"home", "silent"}
@@ -270,20 +299,50 @@ async def test_a_namesake_of_this_folder_keeps_its_state(stage: Stage, account: 
     assert "app" in stage.engine.stacks
 
 
-async def test_a_cluster_at_an_endpoint_of_its_own_is_looked_for_and_removed_there(stage: Stage) -> None:
-    """Without its files: the accepted request says where its cloud is. A variable of the user's wins over that."""
-    there, usual = Account(stage.engine.machines, stands={"old-aaaaaa": OLD}), Account(stage.engine.machines)
+def two_places(stage: Stage, there: Account, usual: Account) -> World:
+    """A folder whose one request says that its cloud is `there`."""
     request = accept_request(resolve_request(AT, Clusterfile(infra=INFRA), None), IMAGE, None)
     stage.engine.stacks["old"] = FakeStack(ClusterId("old-aaaaaa"), request)
 
     def driver(around: Surroundings) -> Account:
         return there if around.environ.get("ALIBABA_CLOUD_ENDPOINT_ECS") == "ecs.cloud.example" else usual
 
-    world = replace(stage.world, drivers={"alicloud": driver})
+    return replace(stage.world, drivers={"alicloud": driver})
+
+
+@pytest.mark.parametrize(
+    "error", [AccessError("Forbidden.RAM"), RefusedKeyError("no such key"), PreconditionError("x")]
+)
+async def test_a_place_where_a_cluster_of_ours_is_must_answer_and_another_clouds_need_not_know_the_key(
+    error: SealerError, stage: Stage
+) -> None:
+    good, bad = Account(stage.engine.machines), Account(stage.engine.machines, refuses=error)
+    for there, usual, unsure in ((bad, good, ("alicloud",)), (good, bad, ())):
+        for provider in (None, "alicloud"):
+            world = two_places(stage, there, usual)
+            report = await gc(world, GcChoice(provider, delete=True), lambda _going: True)
+            assert report.not_looked_at == (("alicloud", error.message),)
+            assert (report.unsure, report.complete) == (unsure, not unsure)
+
+
+async def test_an_account_that_holds_a_cluster_of_ours_is_used_without_credentials_too(stage: Stage) -> None:
+    lacking = Account(stage.engine.machines, refuses=AccessError("no credentials"))
+    world = two_places(stage, lacking, lacking)
+    stage.environ["ALIBABA_CLOUD_ENDPOINT_ECS"] = "ecs.cloud.example"
+    drivers = {**world.drivers, "aws": lambda _around: Account(stage.engine.machines)}
+    report = await gc(replace(stage.world, drivers=drivers), GcChoice(delete=True), lambda _going: True)
+    assert report.not_looked_at == (("alicloud", "no credentials"),)
+    assert report.unsure == ("alicloud",)
+
+
+async def test_a_cluster_at_an_endpoint_of_its_own_is_looked_for_and_removed_there(stage: Stage) -> None:
+    """Without its files: the accepted request says where its cloud is. A variable of the user's wins over that."""
+    there, usual = Account(stage.engine.machines, stands={"old-aaaaaa": OLD}), Account(stage.engine.machines)
+    world = two_places(stage, there, usual)
     report = await gc(world, GcChoice(delete=True), lambda _going: True)
     assert (there.swept, usual.swept) == (["old-aaaaaa"], [])
     assert report.left == ()
     stage.environ["ALIBABA_CLOUD_ENDPOINT_ECS"] = "mine.example"
-    world = replace(stage.world, drivers={"alicloud": driver})
+    world = two_places(stage, there, usual)
     await gc(world, GcChoice(), lambda _going: True)
     assert (len(there.asked), len(usual.asked)) == (2, 2)
