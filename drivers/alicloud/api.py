@@ -12,7 +12,7 @@ import time
 import urllib.error
 import urllib.request
 import uuid
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sized
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from itertools import islice
@@ -36,6 +36,8 @@ MOST_RESULTS = 100
 """The same for listings by token: DescribeInstances and DescribeSecurityGroups refuse more."""
 BY_TOKEN = frozenset({"DescribeDisks", "DescribeInstances", "DescribeNetworkInterfaces", "DescribeSecurityGroups"})
 """Of these the vendor says that page numbers will be removed (ECS API reference 2014-05-26)."""
+LEAST_PAGE = 10
+"""What the listings give where no size is told (ECS API reference, `PageSize`): fewer rows are no full page."""
 MOST_PAGES = 1000
 MOST_BYTES = 64 << 20
 
@@ -159,12 +161,13 @@ class Api:
         if action not in BY_TOKEN:
             yield from self._numbered(product, action, region, path, params)
             return
-        seen, total = 0, 0
+        seen, by_token, more = 0, False, False
         for answer in self._answers(action, region, params):
             rows = items(answer, *path)
             yield from rows
-            seen, total = seen + len(rows), int(answer.get("TotalCount") or 0)
-        if seen < total:  # an endpoint of an older make, which gave its first page and no token
+            seen, by_token = seen + len(rows), by_token or "NextToken" in answer
+            more = _goes_on(answer, rows, seen, told=by_token)
+        if more:  # an endpoint of an older make, which gave its first page and no token
             yield from islice(self._numbered(product, action, region, path, params), seen, None)
 
     def tokens(self, action: str, region: str, path: tuple[str, str], params: Params) -> Iterator[Any]:
@@ -180,18 +183,38 @@ class Api:
             if not answer.get("NextToken"):
                 return
             more["NextToken"] = answer["NextToken"]
+        raise _endless(action)
 
     def _numbered(self, product: str, action: str, region: str, path: tuple[str, str], params: Params) -> Iterator[Any]:
-        more: dict[str, object] = {"PageNumber": 1, "PageSize": PAGE_SIZE}
         seen = 0
-        for number in range(1, MOST_PAGES):
-            answer = self.call(product, action, region, {**params, **more})
+        before: list[Any] = []
+        for number in range(1, MOST_PAGES + 1):
+            answer = self.call(product, action, region, {**params, "PageNumber": number, "PageSize": PAGE_SIZE})
             rows = items(answer, *path)
-            yield from rows
-            seen += len(rows)
-            if not rows or seen >= int(answer.get("TotalCount") or 0):
+            if rows == before and answer.get("TotalCount") is None:  # nothing, or one that knows no numbers either
                 return
-            more["PageNumber"] = number + 1
+            yield from rows
+            seen, before = seen + len(rows), rows
+            if not rows or not _goes_on(answer, rows, seen):
+                return
+        raise _endless(action)
+
+
+def _goes_on(answer: Mapping[str, Any], rows: Sized, seen: int, *, told: bool = False) -> bool:
+    """Whether there is more behind a page: by the total, and without one where it may be a full page.
+
+    `told`: the listing ends by its own word, so that the size of a page says nothing.
+    """
+    total = answer.get("TotalCount")
+    return seen < int(total or 0) if total is not None else not told and len(rows) >= LEAST_PAGE
+
+
+def _endless(action: str) -> ProviderError:
+    """A part of a listing that is taken for the whole lets machines stand that nobody sees: so it is none."""
+    return ProviderError(
+        f"alicloud: {action} has not come to its end after {MOST_PAGES} pages",
+        hint="check ALIBABA_CLOUD_ENDPOINT_ECS/_VPC: what answers there does not keep to pages as the service does",
+    )
 
 
 def _why(error: Exception) -> str:

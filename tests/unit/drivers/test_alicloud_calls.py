@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from drivers.alicloud import credentials, network, wire
-from drivers.alicloud.api import Endpoints
+from drivers.alicloud.api import MOST_PAGES, Endpoints
 from drivers.alicloud.choose import Want
 from drivers.alicloud.codes import Kind, kind_of, to_error
 from drivers.alicloud.driver import AlicloudDriver
@@ -190,8 +190,9 @@ def rows(*ids: str, **more: object) -> tuple[int, object]:
             ["", "PageNumber=1", "PageNumber=2"],
         ),
         ((rows("a", "b", "c", TotalCount=9), rows("a", "b", "c", TotalCount=3)), ["", "PageNumber=1"]),
+        ((rows("a", "b", "c"),), [""]),
     ],
-    ids=["by token", "an older endpoint", "a total that means nothing"],
+    ids=["by token", "an older endpoint", "a total that means nothing", "a short page and no word"],
 )
 def test_machines_are_listed_by_token_and_by_number_where_none_comes(
     answers: tuple[tuple[int, object], ...], asked: list[str]
@@ -202,6 +203,48 @@ def test_machines_are_listed_by_token_and_by_number_where_none_comes(
     assert len(account.asked) == len(asked)
     for word, (_, _, body) in zip(asked, account.asked, strict=True):
         assert word in body
+
+
+TEN = [f"i-0{n}" for n in range(10)]
+NEXT, LAST = [f"i-{n}" for n in range(10, 20)], [f"i-{n}" for n in range(20, 25)]
+
+
+@pytest.mark.parametrize(
+    ("answers", "asked", "found"),
+    [
+        ((rows(*TEN), rows(*TEN), rows(*NEXT), rows(*LAST)), ["", *(f"PageNumber={n}" for n in (1, 2, 3))], 25),
+        ((rows(*TEN), rows(*TEN), rows(*NEXT), rows()), ["", *(f"PageNumber={n}" for n in (1, 2, 3))], 20),
+        ((rows(*TEN), rows(*TEN), rows(*TEN)), ["", "PageNumber=1", "PageNumber=2"], 10),
+        ((rows(*TEN, NextToken=""),), [""], 10),
+        ((rows(*TEN, TotalCount=10),), [""], 10),
+        ((rows(*TEN, NextToken="t"), rows(*NEXT)), ["", "NextToken=t"], 20),
+    ],
+    ids=["to a short page", "to an empty page", "no numbers known", "a last token", "a total", "tokens"],
+)
+def test_a_full_page_without_token_and_total_is_not_taken_for_the_last(
+    answers: tuple[tuple[int, object], ...], asked: list[str], found: int
+) -> None:
+    account = Answers(*answers)
+    listed = list(account.api().pages("ecs", "DescribeInstances", "r", ("Instances", "Instance"), {}))
+    assert [row["InstanceId"] for row in listed] == [*TEN, *NEXT, *LAST][:found]
+    assert len(account.asked) == len(asked)
+    for word, (_, _, body) in zip(asked, account.asked, strict=True):
+        assert word in body
+
+
+@pytest.mark.parametrize(
+    ("action", "answer"),
+    [("DescribeInstances", rows("a", NextToken="t")), ("DescribeVpcs", rows("a", TotalCount=MOST_PAGES + 1))],
+)
+def test_a_listing_that_does_not_end_is_an_error_and_no_shorter_listing(
+    action: str, answer: tuple[int, object]
+) -> None:
+    endless = Answers(answer)
+    with pytest.raises(ProviderError, match=f"{action} has not come to its end") as caught:
+        list(endless.api().pages("ecs", action, "r", ("Instances", "Instance"), {}))
+    assert caught.value.exit_code == 6
+    assert "ALIBABA_CLOUD_ENDPOINT_ECS" in caught.value.hint
+    assert len(endless.asked) == MOST_PAGES
 
 
 def test_tokens_are_followed() -> None:
