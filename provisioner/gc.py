@@ -19,13 +19,13 @@ from provisioner.errors import (
     UsageError,
 )
 from provisioner.events import Phase, PhaseDone, PhaseStarted, Warned
+from provisioner.model.ci import as_tag, ci_of
 from provisioner.model.driver import Driver, FoundResource, Survey
 from provisioner.model.endpoints import with_endpoints
 from provisioner.model.grammar import BOUGHT
 from provisioner.model.ids import ClusterId, ClusterName, name_of
 from provisioner.model.leftovers import NOBODY, Fate, Leftover, Named, judge, repos_of
 from provisioner.model.words import parse_provider
-from provisioner.placing import as_tag, ci_of
 from provisioner.world import World
 
 

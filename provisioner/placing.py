@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import re
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from datetime import datetime
 
 from provisioner.errors import CapacityError
 from provisioner.model.accepted import Accepted, AcceptedPool
+from provisioner.model.ci import ci_of
 from provisioner.model.deadline import check_new_machines
 from provisioner.model.driver import Choice, Driver, Marks, Offer
 from provisioner.model.engine import Previewed
@@ -18,18 +18,6 @@ from provisioner.model.grammar import BOUGHT
 from provisioner.model.hosts import StackOutputs
 from provisioner.model.ids import ClusterId, RunId
 from provisioner.model.plan import InfraPlan, Price, is_machine
-
-TAG_LIMIT = 128
-"""Characters of a tag's value that every cloud takes."""
-
-_CI = (
-    # the run's own id, the repository: GitHub Actions, GitLab CI, Jenkins
-    ("GITHUB_RUN_ID", "GITHUB_REPOSITORY"),
-    ("CI_PIPELINE_ID", "CI_PROJECT_PATH"),
-    ("BUILD_TAG", "GIT_URL"),
-)
-_NOT_IN_TAGS = re.compile(r"[^A-Za-z0-9 _.:/=+@-]")
-_USERINFO = re.compile(r"//[^/@]*@")
 
 
 async def place(
@@ -126,18 +114,6 @@ def with_placement(accepted: Accepted, choice: Choice) -> Accepted:
 def marks_of(environ: Mapping[str, str], accepted: Accepted, cid: ClusterId, run: RunId) -> Marks:
     """What every resource of this run is tagged with; under a CI also its run and repository."""
     return Marks(cid, run, accepted.expires_at, *ci_of(environ))
-
-
-def ci_of(environ: Mapping[str, str]) -> tuple[str | None, str | None]:
-    """The CI's run and repository, as tags take them; None where we run under none."""
-    found = ((environ.get(run_id), environ.get(repo)) for run_id, repo in _CI)
-    ci_run, repo = next((pair for pair in found if pair[0]), (None, None))
-    return as_tag(ci_run), as_tag(repo)
-
-
-def as_tag(text: str | None) -> str | None:
-    """As a tag's value: what clouds do not take becomes a dash, and a URL's user and password are left out."""
-    return _NOT_IN_TAGS.sub("-", _USERINFO.sub("//", text))[:TAG_LIMIT] if text else None
 
 
 def known_offers(offers: Iterable[Offer], before: Iterable[Offer]) -> tuple[Offer, ...]:

@@ -17,13 +17,13 @@ from provisioner.errors import (
     worst_of,
 )
 from provisioner.events import Phase, PhaseDone, PhaseStarted, Progress
+from provisioner.model.ci import ci_of
 from provisioner.model.driver import Driver
 from provisioner.model.grammar import BOUGHT
 from provisioner.model.ids import new_run_id
 from provisioner.model.networks import NetworkPlan, Networks, NetworkWish, Part, SharedNetwork, Tell, delete_words
 from provisioner.model.site import Site
 from provisioner.model.tags import network_tags
-from provisioner.placing import ci_of
 from provisioner.world import World
 
 LAG_SECONDS = 4.0

@@ -24,6 +24,7 @@ from drivers.whereabouts import Whereabouts
 from provisioner.errors import PreconditionError, ProviderError, SealerError, UsageError
 from provisioner.model.accepted import Accepted
 from provisioner.model.adoption import Standing
+from provisioner.model.ci import ci_of
 from provisioner.model.driver import (
     Check,
     Choice,
@@ -123,7 +124,7 @@ class AlicloudDriver:
         choice = place(self._api, ask)
         placed = asked.model_copy(update={"placement": dict(choice.placement)})
         # A second choice of one run was permitted the first time.
-        may = () if refused else permission(self._api, placed, cid, standing)
+        may = () if refused else permission(self._api, placed, cid, standing, ci=ci_of(self._around.environ))
         words = [*may, *credentials.warnings(self._around.environ), *self._ending(), *self._whose(placed, standing)]
         return Choice(with_origin(choice.placement, asked), choice.offers, (*choice.notes, *words))
 

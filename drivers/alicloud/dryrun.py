@@ -16,25 +16,28 @@ from drivers.alicloud.spec import BANDWIDTH, AlicloudSpec, Machine, parse_spec
 from drivers.alicloud.wire import items
 from provisioner.errors import SealerError
 from provisioner.model.accepted import Accepted
+from provisioner.model.ci import Ci
 from provisioner.model.ids import ClusterId
 from provisioner.model.permits import ALLOWED, Tried, dry_tags, made, told
 
 
-def permission(api: Api, accepted: Accepted, cid: ClusterId | None, standing: frozenset[str]) -> tuple[str, ...]:
+def permission(
+    api: Api, accepted: Accepted, cid: ClusterId | None, standing: frozenset[str], *, ci: Ci
+) -> tuple[str, ...]:
     """The plan's line on machines to make, and on a network where one is to be made; nothing where all stands.
 
-    `accepted` holds its placement. One call for the machines, one for a network. Raises AccessError (5).
+    `accepted` holds its placement, `ci` is who asks. One call for the machines, one for a network. Raises AccessError (5).
     """
     new = [host for host in accepted.hosts if host.name not in standing]
     if not new:
         return ()
     spec = parse_spec(accepted, None)
     machine = next(m for m in spec.machines if m.name == new[0].name)
-    network = {"CidrBlock": spec.cidr, "Tag": _tag(dry_tags(accepted, cid))}
+    network = {"CidrBlock": spec.cidr, "Tag": _tag(dry_tags(accepted, cid, ci))}
     asked: list[tuple[str, str, Mapping[str, object]]] = []
     if spec.vpc_id is None and not standing:
         asked.append(("vpc", "CreateVpc", network))
-    asked.append(("ecs", "RunInstances", machine_request(spec, machine, dry_tags(accepted, cid, new[0]))))
+    asked.append(("ecs", "RunInstances", machine_request(spec, machine, dry_tags(accepted, cid, ci, new[0]))))
     return (told("alicloud", [_try(api, spec.region, *one) for one in asked]),)
 
 

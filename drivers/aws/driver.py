@@ -10,15 +10,16 @@ from typing import cast
 
 from drivers.aws import adopting, look, netmake, sharednet
 from drivers.aws.api import ATTEMPTS, FALLBACK_REGION, Api, Waits
+from drivers.aws.caller import Caller, Known
 from drivers.aws.choose import kept, offers_of, place
-from drivers.aws.credentials import Credentials, endings, passed_on, region_of, resolve
+from drivers.aws.credentials import endings, passed_on, region_of
 from drivers.aws.diagnose import diagnose
 from drivers.aws.door import let_in
 from drivers.aws.dryrun import permission
 from drivers.aws.facts import LIVE, differences, gather
 from drivers.aws.permissions import policy
 from drivers.aws.placement import Placement, parse_placement
-from drivers.aws.regions import demand_region, wanted, who
+from drivers.aws.regions import demand_region, wanted
 from drivers.aws.regions import regions as every_region
 from drivers.aws.spec import AwsSpec, check_request, parse_aws
 from drivers.aws.standing import priced, prices_of, standing_prices, start_machines
@@ -29,6 +30,7 @@ from drivers.whereabouts import Whereabouts
 from provisioner.errors import AccessError, PreconditionError, ProviderError, SealerError, UsageError, worst_of
 from provisioner.model.accepted import Accepted
 from provisioner.model.adoption import Standing
+from provisioner.model.ci import ci_of
 from provisioner.model.driver import (
     Check,
     Choice,
@@ -59,7 +61,6 @@ from provisioner.model.networks import NetworkPlan, Networks, NetworkWish, Share
 PLUGIN = "pulumi-resource-aws"
 PLUGIN_DIR = "SEALER_CLOUD_PLUGIN_AWS_DIR"
 ROOT = "root"
-_Known = tuple[Credentials, Api, str]
 
 
 class AwsDriver:
@@ -70,8 +71,8 @@ class AwsDriver:
     def __init__(self, around: Surroundings, waiting: Waiting | None = None, attempts: int | None = None) -> None:
         self._around = around
         self._waiting = waiting or Waiting()
-        self._attempts = attempts
-        self._known: _Known | None = None
+        waits = Waits(self._waiting.monotonic, self._waiting.sleep)
+        self._caller = Caller(around, waits, attempts or ATTEMPTS)
         self._checked = False
         self._seen: str | None = None
         """The region of the request at hand: what is asked about its cluster is looked up there."""
@@ -91,7 +92,7 @@ class AwsDriver:
                 hint=f"pulumi plugin install resource aws; or set {PLUGIN_DIR} to the folder that holds {PLUGIN}",
             )
         # A program that is asked for keys may ask a person: not once more for the plugin.
-        credentials, _ = self._reach()
+        credentials, _ = self._caller.reach()
         # Keys in variables win over a profile and a role, in every SDK; and nobody asks the instance's metadata again.
         shown = {**passed_on(self._around.environ), **credentials.environ()}
         return EngineNeeds(environ={**shown, "AWS_EC2_METADATA_DISABLED": "true"}, plugins={"aws": folder})
@@ -123,7 +124,7 @@ class AwsDriver:
         may: tuple[str, ...] = ()
         if not refused:  # a second choice of one run was permitted the first time
             placed = accepted.model_copy(update={"placement": placement.to_json(ROOT)})
-            may = permission(api, placed, cid, standing, facts.root_device)
+            may = permission(api, placed, cid, standing, facts.root_device, ci=ci_of(self._around.environ))
         ends = dead_ends(api, placement, accepted.network.get("shared"))
         return self._chosen(accepted, placement, (*may, *facts.notes, *ends, *differences(api, accepted, placement)))
 
@@ -182,7 +183,7 @@ class AwsDriver:
         if not operator_openings(accepted) or region is None:
             return ""
         guest = guest_of(accepted, self._operator.network(accepted), visit.name, self._around.now())
-        return let_in(self._reach()[1], region, cid, guest, visit)
+        return let_in(self._caller.reach()[1], region, cid, guest, visit)
 
     def diagnose(self, region: str, machine_id: str) -> tuple[str, ...]:
         """State, firewall, route and the console's last lines; empty where nobody answers."""
@@ -201,9 +202,9 @@ class AwsDriver:
         found = [self._check_plugin()]
         what = "aws credentials"
         try:
-            reached = self._reach()
+            self._caller.reach()
             what = "aws account"  # there are some, so whatever fails now is no account that nobody uses
-            credentials, _, account = self._identity(reached, anew=self._checked)
+            credentials, _, account = self._caller.identity(anew=self._checked)
             self._checked = True
         except SealerError as error:
             if spec is not None:
@@ -303,9 +304,7 @@ class AwsDriver:
 
     def make_network(self, plan: NetworkPlan, tags: Mapping[str, str], tell: Tell) -> None:
         """The parts in their order; no create call is sent twice."""
-        credentials, _, _ = self._identity()
-        waits = Waits(self._waiting.monotonic, self._waiting.sleep)
-        netmake.make(Api(credentials, self._around.environ, 1, waits), plan, tags, self._waiting, tell)
+        netmake.make(self._caller.once(), plan, tags, self._waiting, tell)
 
     def remove_network(self, network: SharedNetwork, tell: Tell) -> tuple[str, ...]:
         """The parts in the order of dependency."""
@@ -325,20 +324,8 @@ class AwsDriver:
                 raise error
         return [thing for part in found for thing in part]
 
-    def _reach(self) -> tuple[Credentials, Api]:
-        """The API, without a call; with other credentials than before only where those end soon."""
-        if self._known is not None and not endings(self._known[0], self._around.now()):
-            return self._known[:2]
-        credentials = resolve(self._around.environ)
-        waits = Waits(self._waiting.monotonic, self._waiting.sleep)
-        return credentials, Api(credentials, self._around.environ, self._attempts or ATTEMPTS, waits)
-
-    def _identity(self, reached: tuple[Credentials, Api] | None = None, *, anew: bool = False) -> _Known:
-        """The one signed call that says whether the credentials are good, and whose they are."""
-        if self._known is None or anew:
-            credentials, api = reached or self._reach()
-            self._known = credentials, api, who(api, self.region())
-        return self._known
+    def _identity(self) -> Known:
+        return self._caller.identity()
 
     def _region_for(self, accepted: Accepted, old: Placement | None, account: str) -> str:
         region = accepted.region or self.region()

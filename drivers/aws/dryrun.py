@@ -17,6 +17,7 @@ from drivers.aws.placement import DISK
 from drivers.aws.spec import DEVICES, AwsHost, parse_aws
 from provisioner.errors import SealerError
 from provisioner.model.accepted import Accepted
+from provisioner.model.ci import Ci
 from provisioner.model.ids import ClusterId
 from provisioner.model.permits import Tried, dry_tags, made, told
 from provisioner.model.tags import CID
@@ -29,11 +30,11 @@ _STAND_INS = frozenset({"subnet", "vpc", "security-group", "network-interface"})
 
 
 def permission(
-    api: Api, accepted: Accepted, cid: ClusterId | None, standing: frozenset[str], root_device: str
+    api: Api, accepted: Accepted, cid: ClusterId | None, standing: frozenset[str], root_device: str, *, ci: Ci
 ) -> tuple[str, ...]:
     """The plan's line on machines to make, and on a network where one is to be made; nothing where all stands.
 
-    `accepted` holds its placement. One call for the machines, one for a network. Raises AccessError (5).
+    `accepted` holds its placement, `ci` is who asks. One call for the machines, one for a network. Raises AccessError (5).
     """
     new = [host for host in accepted.hosts if host.name not in standing]
     if not new:
@@ -43,10 +44,10 @@ def permission(
     subnet = place.subnets.get(host.placed.zone) if place.vpc else None
     tried = []
     if place.vpc is None and not standing:
-        shown = _shown(dry_tags(accepted, cid), "network")
+        shown = _shown(dry_tags(accepted, cid, ci), "network")
         network = {"CidrBlock": place.cidr, "TagSpecifications": _marked(shown, "vpc")}
         tried.append(_try(api, place.region, "create_vpc", network, frozenset()))
-    marked = _marked(_shown(dry_tags(accepted, cid, new[0]), new[0].name), "instance", "volume")
+    marked = _marked(_shown(dry_tags(accepted, cid, ci, new[0]), new[0].name), "instance", "volume")
     request = {**machine_request(host, subnet, root_device), "TagSpecifications": marked}
     stand_ins = frozenset({"security-group"}) if subnet else _STAND_INS
     return (told("aws", [*tried, _try(api, place.region, "run_instances", request, stand_ins)]),)

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from provisioner.errors import AccessError
 from provisioner.model import tags
 from provisioner.model.accepted import Accepted, AcceptedHost
+from provisioner.model.ci import Ci
 from provisioner.model.driver import Marks
 from provisioner.model.ids import ClusterId, RunId
 
@@ -57,8 +58,8 @@ def _said(one: Tried) -> str:
     return f"{one.action} is {'allowed' if one.code == ALLOWED else f'not refused ({one.code})'}"
 
 
-def dry_tags(accepted: Accepted, cid: ClusterId | None, host: AcceptedHost | None = None) -> Mapping[str, str]:
+def dry_tags(accepted: Accepted, cid: ClusterId | None, ci: Ci, host: AcceptedHost | None = None) -> Mapping[str, str]:
     """The tags of what would be made: policies may ask for them, so a dry run without them would be refused wrongly."""
     more = {tags.HOST: str(host.name), tags.POOL: host.pool} if host else {}
-    marks = Marks(cid or ClusterId(f"{accepted.cluster}-{NOT_YET}"), RunId("dry-run"), accepted.expires_at)
+    marks = Marks(cid or ClusterId(f"{accepted.cluster}-{NOT_YET}"), RunId("dry-run"), accepted.expires_at, *ci)
     return tags.tags_of(marks, accepted.tags, **more)

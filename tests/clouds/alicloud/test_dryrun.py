@@ -61,11 +61,13 @@ def test_machines_more_are_one_question_and_none_where_all_stand(alicloud):
 def test_in_a_network_that_stands_the_real_vswitch_is_asked_about(alicloud):
     _, switch, _ = make_network(alicloud)
     request = accepted(network={"subnets": [switch], "public": "none"}, tags={"team": "ci"})
-    driver(alicloud).choose(request, None, standing=NONE)
+    ci = {"GITHUB_RUN_ID": "7", "GITHUB_REPOSITORY": "o/r"}
+    driver(alicloud, **ci).choose(request, None, standing=NONE)
     assert asked(alicloud.account) == {"RunInstances": 1}
     params = next(c.params for c in alicloud.account.log if c.dry)
     assert (params["VSwitchId"], params["InternetMaxBandwidthOut"]) == (switch, "0")
-    assert {"team", "sealer-cloud:cid", "sealer-cloud:host"} <= {v for k, v in params.items() if k.endswith(".Key")}
+    tags = {"team", "sealer-cloud:cid", "sealer-cloud:host", "sealer-cloud:ci-run", "sealer-cloud:repo"}
+    assert tags <= {v for k, v in params.items() if k.endswith(".Key")}
 
 
 @pytest.mark.parametrize("lacking", [("ecs:RunInstances",), ("vpc:CreateVpc",), ("vpc:CreateVpc", "ecs:RunInstances")])

@@ -186,7 +186,7 @@ def test_a_machine_that_went_between_two_looks_keeps_no_other_from_being_seen(cl
     subnet, _ = make_network(cloud)
     stays = make_machine(cloud, subnet, "m1")
     driver = cloud.driver()
-    api, found = driver._reach()[1], driver._of(ClusterId(CID))
+    api, found = driver._caller.reach()[1], driver._of(ClusterId(CID))
     machine = next(thing for thing in found if thing.id == stays)
     gone = replace(machine, id="i-0123456789abcdef0", tags={**machine.tags, "sealer-cloud:host": "n1"})
     assert [m.id for m in adopting.seen(api, [*found, gone])] == [stays]

@@ -68,7 +68,8 @@ def test_a_dry_run_is_the_real_request_in_all_that_policies_look_at(cloud):
     subnet, _ = make_network(cloud)
     request = accepted(cloud.image(), network={"subnets": [subnet], "public": "none"}, tags={"team": "ci"})
     pool = request.pools[0].model_copy(update={"data_disks": (20,), "spot": AcceptedSpot(max_price=1.5)})
-    choice = cloud.driver().choose(request.model_copy(update={"pools": (pool,)}), None, standing=NONE)
+    driver = cloud.driver(GITHUB_RUN_ID="7", GITHUB_REPOSITORY="o/r")
+    choice = driver.choose(request.model_copy(update={"pools": (pool,)}), None, standing=NONE)
     assert asked(cloud.gate) == ["RunInstances"]
     assert "ec2:RunInstances is allowed" in said(choice.notes)
     params = next(call.params for call in cloud.gate.log if call.dry)
@@ -85,9 +86,8 @@ def test_a_dry_run_is_the_real_request_in_all_that_policies_look_at(cloud):
         "TagSpecification.2.ResourceType": "volume",
     }
     assert {name: params[name] for name in wanted} == wanted
-    assert {"team", "Name", "sealer-cloud:cid", "sealer-cloud:host"} <= {
-        v for k, v in params.items() if k.endswith(".Key")
-    }
+    tags = {"team", "Name", *(f"sealer-cloud:{kind}" for kind in ("cid", "host", "ci-run", "repo"))}
+    assert tags <= {v for k, v in params.items() if k.endswith(".Key")}
 
 
 @pytest.mark.parametrize("lacking", [("ec2:RunInstances",), ("ec2:CreateVpc", "ec2:RunInstances")])

@@ -41,8 +41,10 @@ def test_what_a_dry_run_made_and_could_not_take_away_is_named() -> None:
 
 def test_a_dry_run_carries_the_tags_of_the_real_thing() -> None:
     request = accepted(tags={"team": "ci"}, expires_at="2026-11-24T12:00:00Z")
-    new = dry_tags(request, None)
+    new = dry_tags(request, None, ("7", "o/r"))
     assert parse_cid(new[tags.CID])
     assert (new["team"], new[tags.CLUSTER], new[tags.EXPIRES_AT]) == ("ci", "demo", "2026-11-24T12:00:00Z")
-    host = dry_tags(request, ClusterId("demo-abc234"), request.hosts[1])
+    assert (new[tags.CI_RUN], new[tags.REPO]) == ("7", "o/r")
+    host = dry_tags(request, ClusterId("demo-abc234"), (None, None), request.hosts[1])
     assert (host[tags.CID], host[tags.HOST], host[tags.POOL]) == ("demo-abc234", "m2", "master")
+    assert not {tags.CI_RUN, tags.REPO} & set(host)
