@@ -36,13 +36,13 @@ async def raise_machines(world: World, draft: Draft, max_price: float | None) ->
     if draft.choice.placement:  # a person may have read for an hour: one signed call before the engine reads anything
         standing = is_standing(draft.wish)
         await asyncio.to_thread(check_machine, draft.driver, _spec(draft), standing=standing)
-    stopped = stopped_machines(draft.previewed.outputs, draft.plan.provider)
-    if stopped:
-        await asyncio.to_thread(draft.driver.start, tuple(stopped.values()))
     adopt = await _orphans(world, draft)
     if adopt:
         _demand_disks(draft, adopt)
         draft = await _as_bought(world, draft, frozenset(adopt))
+    stopped = stopped_machines(draft.previewed.outputs, draft.plan.provider)
+    if stopped:  # after all that may refuse: who is refused has changed nothing
+        await asyncio.to_thread(draft.driver.start, tuple(stopped.values()))
     renew = renewed_keys(draft.plan.infra, adopt, draft.run)  # once: the same word at every try renews nothing twice
     refused: tuple[Refused, ...] = ()
     while True:

@@ -308,13 +308,13 @@ def _common(run: Run) -> dict[str, Any]:
 
 
 def _guarded(run: Run, program: Program, sink: OutputSink, call: Callable[[PulumiFn], object]) -> None:
-    """Run with an inline program; an error of ours inside it comes out as itself, not as engine text."""
-    raised: list[SealerError] = []
+    """Run with an inline program; whatever it raises comes out as itself, a fault of ours too, and not as engine text."""
+    raised: list[BaseException] = []
 
     def inline() -> Awaitable[None] | None:
         try:
             return program(sink)
-        except SealerError as error:
+        except BaseException as error:
             raised.append(error)
             raise
 

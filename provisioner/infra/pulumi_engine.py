@@ -37,7 +37,7 @@ from provisioner.infra.recovery import (
     write_begun,
     write_unread,
 )
-from provisioner.infra.runner import forward, run_bounded
+from provisioner.infra.runner import forward, run_bounded, tidied
 from provisioner.infra.statefile import (
     INTENT,
     Deployment,
@@ -164,7 +164,7 @@ class PulumiEngine:
                     run.plain(("stack", "init", cluster, "--no-select"))
                 automation.preview(run, cluster, program, sink)
 
-            await self._call(run, call, PREVIEW_LIMIT)
+            await self._call(cluster, run, call, PREVIEW_LIMIT)
         refuse_mass_loss(run.seen.steps)
         return Previewed(to_plan(run.seen.steps), sink.outputs(cid))
 
@@ -192,9 +192,8 @@ class PulumiEngine:
                 automation.up(run, cluster, program, sink, lambda: _demand_truth(run, deployment, still))
 
             try:
-                await self._call(run, call, RUN_LIMIT)
-            except SealerError as error:
-                self._drop_own_lock(cluster)
+                await self._call(cluster, run, call, RUN_LIMIT)
+            except Exception as error:
                 if not isinstance(error, InterruptedRunError | DeadlineError):
                     await self._settle_imported(cluster, run, sink.unread)
                 raise
@@ -215,7 +214,7 @@ class PulumiEngine:
         with self._work(cluster) as work:
             run = self._run(cluster, work, deployment, events, needs=needs)
             try:
-                await self._call(run, lambda: automation.destroy(run, cluster), RUN_LIMIT)
+                await self._call(cluster, run, lambda: automation.destroy(run, cluster), RUN_LIMIT)
             except SealerError as error:
                 result = to_destroyed(run.seen.steps)
                 if not result.failed or isinstance(error, (InterruptedRunError, DeadlineError)):
@@ -253,11 +252,6 @@ class PulumiEngine:
             f"forgot the begun step `{line}`: it will be done again, adopting what lies there" for line in dropped
         )
 
-    def _drop_own_lock(self, cluster: ClusterName) -> None:
-        """Remove the lock of an engine that was killed: in a bucket no other machine could know that it is dead."""
-        with contextlib.suppress(SealerError):  # another run's lock, or no answer: what ended the run is told
-            clear_dead_locks(self._files(), cluster)
-
     async def _settle_imported(
         self, cluster: ClusterName, run: Run, unread: Mapping[str, Mapping[str, object]]
     ) -> None:
@@ -293,7 +287,8 @@ class PulumiEngine:
 
     async def _plain_in(self, work: WorkDir, cluster: ClusterName, *args: str) -> bytes:
         run = self._run(cluster, work, self._files().read(cluster), ignore)
-        return (await self._call(run, lambda: run.plain((*args, "--stack", cluster)), SMALL_LIMIT)).encode()
+        said = await self._call(cluster, run, lambda: run.plain((*args, "--stack", cluster)), SMALL_LIMIT)
+        return said.encode()
 
     @contextlib.contextmanager
     def _work(self, cluster: ClusterName) -> Iterator[WorkDir]:
@@ -348,8 +343,20 @@ class PulumiEngine:
         extra = work.environment(file_backend(folder))
         return {**extra, "PULUMI_CONFIG_PASSPHRASE_FILE": str(passphrase)}
 
-    async def _call(self, run: Run, work: Callable[[], _T], limit: float) -> _T:
-        return await run_bounded(work, run.child, self._stop, run.run_dir, limit)
+    async def _call(self, cluster: ClusterName, run: Run, work: Callable[[], _T], limit: float) -> _T:
+        try:
+            return await run_bounded(work, run.child, self._stop, run.run_dir, limit)
+        except BaseException as error:
+            # Elsewhere a call locks nothing, and does not hold the lock of the run: what lies there is not its own.
+            if run.work_dir == cluster_folder(self._settings, cluster):
+                hurried = not isinstance(error, Exception)  # a second Ctrl-C
+                await tidied(lambda: self._drop_own_lock(cluster), hurried=hurried)
+            raise
+
+    def _drop_own_lock(self, cluster: ClusterName) -> None:
+        """Remove the lock of an engine that was killed: in a bucket no other machine could know that it is dead."""
+        with contextlib.suppress(SealerError, OSError):  # another's lock, or no answer: what ended the run is told
+            clear_dead_locks(self._files(), cluster)
 
 
 def _demand_truth(run: Run, before: Deployment | None, still: Still) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
@@ -16,7 +17,9 @@ from provisioner.stop import Stop
 
 _T = TypeVar("_T")
 GRACE = 3.0
-"""Seconds from a second interrupt to SIGKILL: with the end of the plugins this stays below the five that we promise."""
+"""Seconds from a second interrupt to SIGKILL: with the plugins' end and TIDY this stays below the five that we promise."""
+TIDY = 0.8
+"""Seconds that may be spent, after the engine's end, on what it left in a store: a bucket may be slow to answer."""
 
 
 async def run_bounded(work: Callable[[], _T], child: Child, stop: Stop, run_dir: Path, limit: float) -> _T:
@@ -53,6 +56,13 @@ async def run_bounded(work: Callable[[], _T], child: Child, stop: Stop, run_dir:
     finally:
         forget()
         forget_loss()
+
+
+async def tidied(work: Callable[[], None], *, hurried: bool) -> None:
+    """Run `work` in a thread. Who is `hurried` waits TIDY seconds for it: what is slower ends by itself, or with us."""
+    thread = threading.Thread(target=work, daemon=True)  # one of the loop's own would be waited for at its end
+    thread.start()
+    await asyncio.to_thread(thread.join, TIDY if hurried else None)
 
 
 def forward(events: Events) -> Callable[[StepSeen], None]:

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.clouds.aws.scene import family, slay
+from tests.clouds.processes import family, slay
 from tests.e2e.product import Answer, Product
 
 PATIENCE = 300.0
@@ -26,8 +26,10 @@ OURS = ("made-Intent", "made-HostKey", "made-HostIdentity")
 def armed(user: Product, text: str) -> Iterator[None]:
     """The failpoint for the commands within."""
     user.extra["SEALER_CLOUD_FAILPOINT"] = text
-    yield
-    del user.extra["SEALER_CLOUD_FAILPOINT"]
+    try:
+        yield
+    finally:
+        del user.extra["SEALER_CLOUD_FAILPOINT"]
 
 
 def killed_at(user: Product, words: tuple[str, ...], moment: str) -> None:
@@ -62,9 +64,11 @@ def lost_state(user: Product) -> Iterator[None]:
     """Without the state for a while, as where a laptop died and is found again."""
     state, aside = user.home / "state", user.home / "aside"
     state.rename(aside)
-    yield
-    shutil.rmtree(state, ignore_errors=True)
-    aside.rename(state)
+    try:
+        yield
+    finally:
+        shutil.rmtree(state, ignore_errors=True)
+        aside.rename(state)
 
 
 @dataclass(frozen=True)

@@ -111,11 +111,12 @@ def a_machine_that_does_not_answer(user: Product, simulator: Simulator) -> None:
     account, real, first = simulator.account, simulator.account.hosts.real, machines(simulator)
     account.faults.add(spot_refused(**DEAR))
     real.spoil = lambda name, data: b"#!/bin/sh\necho no space left >&2\nexit 3\n" if name == "dear1" else data
-    user.program = program(seconds=6)
+    user.program = program(seconds=20)
     answer = user.run(*UP, timeout=PATIENCE)
     user.program = Product.program
     assert answer.rc == 7, answer
-    for word in ("dear1", "within 6 s", "user-data ended with 3: no space left", "tcp 22/22 from 0.0.0.0/0", "Running"):
+    limit, end = "within 20 s", "user-data ended with 3: no space left"
+    for word in ("dear1", limit, end, "tcp 22/22 from 0.0.0.0/0", "Running"):
         assert word in answer.err, word
     assert answer.err.count("InvalidSpotPriceLimit.LowerThanPublicPrice") >= 2, "what was tried is said"
     made = machines(simulator)

@@ -4,6 +4,7 @@ import os
 import signal
 from pathlib import Path
 
+from tests.clouds.processes import family, slay
 from tests.e2e.product import Product
 
 POOL = "    - {{roles: [{role}], count: {count}, instanceType: {type}, systemDisk: 10{more}}}\n"
@@ -41,29 +42,6 @@ def down_words(cluster):
 def ids(cloud, cluster=""):
     """Living machines (of a cluster) by host."""
     return {name: machine["InstanceId"] for name, machine in cloud.machines(cluster=cluster).items()}
-
-
-def family(pid):
-    """A process and all that it started, directly or not."""
-    parents = {}
-    for entry in Path("/proc").glob("[0-9]*"):
-        try:
-            parents[int(entry.name)] = int((entry / "stat").read_text().rpartition(")")[2].split()[1])
-        except (OSError, IndexError):
-            continue
-    found = [pid]
-    for one in found:
-        found += [child for child, parent in parents.items() if parent == one]
-    return found
-
-
-def slay(pids):
-    """No time for a last word."""
-    for pid in pids:
-        try:
-            os.kill(pid, signal.SIGKILL)
-        except ProcessLookupError:
-            continue
 
 
 def living(user):

@@ -161,6 +161,10 @@ class RealRig:
     def checkpoint(self):
         return self.settings.state_dir / f"backend/.pulumi/stacks/sealer-cloud/{CLUSTER}.json"
 
+    def locks(self):
+        """Pulumi's own locks, which would stop the next run."""
+        return [*(self.settings.state_dir / "backend/.pulumi/locks").rglob("*.json")]
+
     def program(self, *hosts):
         return TinyProgram(accepted(*hosts))
 

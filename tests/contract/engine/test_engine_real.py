@@ -120,16 +120,19 @@ async def test_what_a_killed_engine_left_is_repaired_and_its_machine_adopted(rig
     (rig.tiny / "m2.json").write_text(
         '{"address":"10.213.0.11","hostKey":"k","running":true,"machineId":"made-before"}'
     )
+    [lock] = rig.locks()
+    held = lock.read_bytes()
     os.kill(engine, signal.SIGKILL)
     with pytest.raises(Exception, match="engine"):
         await run
     assert any("m2" in line for line in rig.engine.stored(CLUSTER).pending)
+    assert rig.locks() == [], "the run that lived on knew that its engine was dead"
     rig.restart()
+    lock.write_bytes(held)  # as where the whole run was killed
     with pytest.raises(LockedError, match=rf"pid {engine}"):
         await up(rig, "m1", "m2")
     notes = await rig.engine.repair(CLUSTER)
     assert [n for n in notes if "orphaned" in n]
-    assert [n for n in notes if "lock" in n]
     assert [n for n in notes if "m2" in n]
     assert rig.engine.stored(CLUSTER).pending == ()
     release()
@@ -153,8 +156,11 @@ async def test_orphans_of_a_killed_run_are_ended_and_nothing_else(rig):
     run.kill()
     run.wait()
     assert rig.running()
+    assert rig.locks()
     notes = await rig.engine.repair(CLUSTER)
     assert [n for n in notes if "orphaned" in n], notes
+    assert [n for n in notes if "lock" in n], notes
+    assert rig.locks() == []
     assert rig.running() == []
     assert bystander.poll() is None
     bystander.kill()
@@ -190,6 +196,7 @@ async def test_cancelling_ends_engine_and_plugins_within_five_seconds(rig):
         await run
     assert time.monotonic() - began < 5
     assert rig.running() == []
+    assert rig.locks() == [], "in a bucket it would stop the runs of all other machines"
     rig.restart()
     rig.heal()
     (rig.tiny / "hold-create-m1").unlink()
@@ -207,6 +214,17 @@ async def test_destroy_works_on_a_half_made_stack(rig):
         await run
     rig.restart()
     await rig.engine.repair(CLUSTER)
+    release = rig.hold("delete", "m1")
+    run = asyncio.create_task(rig.engine.destroy(CLUSTER, ignore))
+    await rig.until_called("delete m1")
+    assert rig.locks()
+    run.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await run
+    assert rig.locks() == []
+    release()
+    rig.restart()
+    await rig.engine.repair(CLUSTER)
     await rig.engine.destroy(CLUSTER, ignore)
     await rig.engine.forget(CLUSTER)
     assert rig.engine.names() == ()
@@ -221,11 +239,12 @@ async def test_a_preview_left_by_a_dead_run_is_swept(rig):
     assert not (rig.settings.state_dir / "tmp").exists()
 
 
-async def test_an_error_of_ours_inside_the_program_comes_out_as_itself(rig):
+@pytest.mark.parametrize("kind", [UsageError, TypeError])
+async def test_an_error_inside_the_program_comes_out_as_itself_a_fault_of_ours_too(rig, kind):
     def program(_sink):
-        raise UsageError("this cannot be declared")
+        raise kind("this cannot be declared")
 
-    with pytest.raises(UsageError, match="this cannot be declared"):
+    with pytest.raises(kind, match="this cannot be declared"):
         await rig.engine.preview(CLUSTER, CID, program, ignore)
     assert rig.engine.names() == ()
 

@@ -9,9 +9,9 @@ import time
 import pytest
 
 from provisioner.errors import LockedError
-from provisioner.infra import sharedlock
+from provisioner.infra import runner, sharedlock
 from provisioner.infra.processes import Child, Recorded, started_at
-from provisioner.infra.runner import run_bounded
+from provisioner.infra.runner import run_bounded, tidied
 from provisioner.infra.sharedlock import SharedLock, shared_holder
 from provisioner.stop import Stop
 from tests.unit.infra.test_infra_sharedlock import KEY, NAME, MemoryBucket, WatchClock, me, other
@@ -98,3 +98,24 @@ async def test_an_engine_is_killed_at_once_where_the_right_to_go_on_is_lost(tmp_
     await asyncio.gather(bounded, return_exceptions=True)
     with pytest.raises(LockedError):
         await run_bounded(lambda: over.wait(20), child, stop, tmp_path / "run", 60)
+
+
+@pytest.mark.parametrize("hurried", [True, False])
+async def test_only_who_is_hurried_leaves_a_bucket_that_is_slow_to_itself(
+    hurried: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(runner, "TIDY", 0.01)
+    go, ended = threading.Event(), threading.Event()
+
+    def slow() -> None:
+        assert go.wait(20)
+        ended.set()
+
+    tidying = asyncio.create_task(tidied(slow, hurried=hurried))
+    if not hurried:
+        await asyncio.sleep(0)
+        go.set()
+    await tidying
+    assert ended.is_set() != hurried
+    go.set()
+    await until(ended)

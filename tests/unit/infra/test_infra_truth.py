@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from types import SimpleNamespace
 from typing import cast
 
@@ -34,3 +35,34 @@ def test_a_refresh_of_which_not_all_was_told_in_time_is_not_believed(
             _demand_truth(run, STATE, still)
     else:
         _demand_truth(run, STATE, still)
+
+
+@pytest.mark.parametrize("fault", [AccessError("the key is deleted"), KeyError("a fault of ours")])
+def test_whatever_the_look_after_the_refresh_raises_is_told_and_not_that_the_engine_was_killed(
+    fault: Exception, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    killed: list[str] = []
+
+    class Killed:
+        """A stack whose engine ends as one that was killed in its program."""
+
+        def __init__(self, inline: Callable[[], object]) -> None:
+            self._inline = inline
+
+        def up(self, **_words: object) -> None:
+            try:
+                self._inline()
+            except Exception as error:
+                raise automation._EngineFailedError(automation.CommandResult("", "", -9)) from error
+
+    def refreshed() -> None:
+        raise fault
+
+    monkeypatch.setattr(automation, "_stack", lambda _run, _name, inline: Killed(inline))
+    child = SimpleNamespace(kill=lambda: killed.append("engine"))
+    seen = automation.Seen(lambda _step: None)
+    run = cast("automation.Run", SimpleNamespace(seen=seen, child=child, parallel=1))
+    with pytest.raises(type(fault)) as told:
+        automation.up(run, "demo", lambda _sink: None, lambda _kind, _value: None, refreshed)
+    assert told.value is fault
+    assert killed == ["engine"]
