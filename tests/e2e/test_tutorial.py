@@ -18,6 +18,8 @@ from pathlib import Path
 
 import pytest
 
+from drivers.local.look import find_clusters
+from provisioner.model.ids import ClusterName
 from tests.e2e.product import PROGRAM, ROOT, Product
 from tests.hosts.outside import look
 
@@ -110,6 +112,8 @@ def _matches(text: str, other: str) -> bool:
 @pytest.fixture
 def reader(tmp_path: Path) -> Iterator[Product]:
     """Somebody with empty folders who reads the tutorial; afterwards the machine must look as before."""
+    if standing := find_clusters(ClusterName("hello")):  # the name is the text's: what we remove must be ours
+        pytest.fail(f"{standing[0].cid} stands on this machine; `sealer-cloud down hello`, then test again")
     before = look("nobody-aaaaaa")
     user = Product(tmp_path, cluster="hello")
     yield user
