@@ -197,3 +197,9 @@ def worst_of(errors: Iterable[SealerError]) -> SealerError:
     Raises ValueError on an empty input.
     """
     return min(errors, key=lambda e: e.exit_code)
+
+
+def no_account(failed: Iterable[tuple[str, SealerError]]) -> str:
+    """`NO_ACCOUNT`, and below it what each provider lacks, a line each: a missing SDK is no matter of credentials."""
+    lines = (f"{provider}: {error.hint}" for provider, error in failed if error.hint)
+    return "\n".join(dict.fromkeys((NO_ACCOUNT, *lines)))

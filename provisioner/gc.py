@@ -9,7 +9,6 @@ from dataclasses import dataclass, field, replace
 
 from provisioner import hops
 from provisioner.errors import (
-    NO_ACCOUNT,
     AccessError,
     InterruptedRunError,
     PreconditionError,
@@ -17,6 +16,7 @@ from provisioner.errors import (
     RefusedKeyError,
     SealerError,
     UsageError,
+    no_account,
 )
 from provisioner.events import Phase, PhaseDone, PhaseStarted, Warned
 from provisioner.model.ci import as_tag, ci_of
@@ -145,14 +145,20 @@ def name_run(word: str | None, environ: Mapping[str, str], cluster: str | None =
 async def look(world: World, choice: GcChoice) -> Surveyed:
     """The survey of every provider that was meant, judged; and the places that could not be looked at.
 
-    Raises as `survey` does for a provider that was named; AccessError (5) where no account at all could be looked at.
+    Raises as `survey` does for a provider that was named; UsageError (3) for one that sells no machines, AccessError (5)
+    where no account at all could be looked at.
     """
     named = parse_provider(choice.provider) if choice.provider else None
+    if named and named not in BOUGHT:
+        raise UsageError(
+            f"provider {named} has no account to look through: its clusters carry no deadline and stand until `down`",
+            hint="`sealer-cloud list` shows them, `sealer-cloud down NAME` removes one",
+        )
     found: list[Leftover] = []
     dark: list[tuple[str, str]] = []
     unsure: list[str] = []
     seen: set[str] = set()
-    blind: list[str] = []
+    blind: list[tuple[str, SealerError]] = []
     world.events(PhaseStarted(Phase.LOOK))
     begun = world.clock.monotonic()
     for provider in [named] if named else list(world.drivers):
@@ -161,7 +167,7 @@ async def look(world: World, choice: GcChoice) -> Surveyed:
             raise failed[0].error
         dark += [(provider, failure.error.message) for failure in failed]
         unsure += [provider for failure in failed if failure.unsure(elsewhere=bool(surveys))]
-        blind += [failure.error.message for failure in failed]
+        blind += [(provider, failure.error) for failure in failed]
         seen |= {provider} if surveys else set()
         for endpoints, survey in surveys:
             judged = judge(provider, survey.resources, world.clock.now(), choice.named)
@@ -170,8 +176,8 @@ async def look(world: World, choice: GcChoice) -> Surveyed:
             unsure += [f"{provider} {region}" for region in sorted(survey.unsure)]
     if blind and not seen & set(BOUGHT):  # "nothing found" would be a comfort that nobody has looked for
         raise AccessError(
-            "no cloud account could be looked at: " + "; ".join(blind),
-            hint=NO_ACCOUNT,
+            "no cloud account could be looked at: " + "; ".join(error.message for _, error in blind),
+            hint=no_account(blind),
         )
     world.events(PhaseDone(Phase.LOOK, f"{len(found)} clusters found", world.clock.monotonic() - begun))
     return Surveyed(tuple(found), tuple(dark), tuple(dict.fromkeys(unsure)))

@@ -8,12 +8,12 @@ from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from provisioner.errors import (
-    NO_ACCOUNT,
     InterruptedRunError,
     PreconditionError,
     ProviderError,
     SealerError,
     UsageError,
+    no_account,
     worst_of,
 )
 from provisioner.events import Phase, PhaseDone, PhaseStarted, Progress
@@ -69,7 +69,7 @@ async def list_networks(world: World, site: Site, regions: tuple[str, ...]) -> N
     named = site.provider
     found: list[SharedNetwork] = []
     dark: list[tuple[str, str]] = []
-    failed: list[SealerError] = []
+    failed: list[tuple[str, SealerError]] = []
     asked = [named] if named else [name for name in world.drivers if name in BOUGHT]
     for name in asked:
         try:
@@ -78,14 +78,14 @@ async def list_networks(world: World, site: Site, regions: tuple[str, ...]) -> N
             if named or isinstance(error, InterruptedRunError):
                 raise
             dark.append((name, error.message))
-            failed.append(error)
+            failed.append((name, error))
             continue
         found += networks.found
         dark += [(f"{name} {region}", reason) for region, reason in networks.not_looked_at]
     if failed and len(failed) == len(asked):
-        worst = worst_of(failed)
+        worst = worst_of(error for _, error in failed)
         told = "; ".join(f"{where}: {reason}" for where, reason in dark)
-        raise type(worst)(f"no cloud account could be looked at: {told}", hint=NO_ACCOUNT) from worst
+        raise type(worst)(f"no cloud account could be looked at: {told}", hint=no_account(failed)) from worst
     return Networks(tuple(sorted(found, key=lambda n: (n.name, n.provider, n.region, n.id or ""))), tuple(dark))
 
 

@@ -89,7 +89,7 @@ async def _change(world: World, name: ClusterName, deadline: Callable[[str | Non
         if accepted.provider not in BOUGHT:
             raise UsageError(
                 f"{name} is on provider {accepted.provider}, where nobody would end it: it stands until `down`",
-                hint=f"sealer-cloud down {name}",
+                hint=f"nothing to do: it has no deadline, and only {' and '.join(sorted(BOUGHT))} keep one",
             )
         wanted = accepted.model_copy(update={"expires_at": deadline(accepted.expires_at)})
         if wanted.expires_at != accepted.expires_at:

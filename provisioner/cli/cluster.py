@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from provisioner import pipeline
+from provisioner.access import nearest_cluster
 from provisioner.cli.board import Board
 from provisioner.cli.durations import parse_duration
 from provisioner.cli.jsonout import down_to_json, up_to_json
@@ -19,7 +20,6 @@ from provisioner.cli.views import down_report_lines, up_lines
 from provisioner.errors import PreconditionError, ProviderError, UsageError
 from provisioner.events import Warned
 from provisioner.model.clusterfile import parse_clusterfile
-from provisioner.model.grammar import did_you_mean
 from provisioner.model.ids import StepId, parse_cluster_name
 from provisioner.model.plan import Plan
 from provisioner.model.planhash import plan_to_json
@@ -92,8 +92,8 @@ def run_down(session: Session, words: DownWords, *, yes: bool) -> int:
         report = await pipeline.down(
             run.world, cluster, words.site, confirm, delete_data=words.delete_data, unasked=yes
         )
-        if not report.removed and report.cid is None and (meant := did_you_mean(name, run.world.engine.names())):
-            run.view.take(Warned(f"there is no cluster {name} here", meant))
+        if not report.removed and report.cid is None and run.world.engine.names():
+            run.view.take(Warned(f"there is no cluster {name} here", nearest_cluster(run.world, name)))
         return report
 
     report = execute(session, work, yes=yes)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from provisioner.cli.jsonout import checks_to_json
@@ -60,7 +61,22 @@ def run_permissions(session: Session, provider: str) -> int:
 
 
 def collect_checks(settings: Settings, drivers: DriverRegistry) -> Iterator[Check]:
-    """All checks, one after another; a check that cannot be made is one that failed."""
+    """All checks, one after another; a check that cannot be made is one that failed.
+
+    Of those that hold only a cloud that is not set up has a hint.
+    """
+    yield from map(_settled, _machine(settings))
+    quiet_libraries()
+    around = surroundings_of(settings, SystemClock())
+    for name, make in drivers.items():
+        yield from _provider(name, make, around)
+
+
+def _settled(check: Check) -> Check:
+    return replace(check, hint="") if check.ok else check
+
+
+def _machine(settings: Settings) -> Iterator[Check]:
     yield _engine(settings)
     yield _passphrase(settings)
     for tool, hint in TOOLS.items():
@@ -68,10 +84,6 @@ def collect_checks(settings: Settings, drivers: DriverRegistry) -> Iterator[Chec
         yield Check(f"tool {tool}", path is not None, path or "not found", hint)
     for word, folder in (("state", settings.state_dir), ("images", settings.images_dir), ("cache", settings.cache_dir)):
         yield _folder(word, folder)
-    quiet_libraries()
-    around = surroundings_of(settings, SystemClock())
-    for name, make in drivers.items():
-        yield from _provider(name, make, around)
 
 
 def _provider(name: str, make: Callable[[Surroundings], Driver], around: Surroundings) -> Iterator[Check]:
@@ -84,7 +96,7 @@ def _provider(name: str, make: Callable[[Surroundings], Driver], around: Surroun
     if unused is not None:
         yield Check(name, ok=True, detail=f"not set up: {unused.detail}", hint=unused.hint)
         return
-    yield from (Check(f"{name}: {c.name}", c.ok, c.detail, c.hint) for c in checks)
+    yield from (_settled(replace(c, name=f"{name}: {c.name}")) for c in checks)
 
 
 def _engine(settings: Settings) -> Check:

@@ -22,7 +22,10 @@ TAIL = 20
 
 TRACE = 2
 """`-v` given this often: tracebacks on the screen."""
-_FLAG = re.compile(r"--([a-z][a-z-]+)")
+_FLAG = re.compile(
+    r"(?P<lead>Invalid value for )?(?P<quote>'?)--(?P<name>[a-z][a-z-]+)(?P=quote)(?P<short> / '-[a-zA-Z]')?"
+)
+"""The flag that a message begins with; after the lead it is the parser's own, which quotes it and its short form."""
 
 
 def to_sealer(error: BaseException) -> SealerError | None:
@@ -57,11 +60,12 @@ def by_variable(error: BaseException, words: Sequence[str], environ: Mapping[str
     found = _FLAG.match(known.message) if isinstance(known, UsageError) else None
     if known is None or found is None:
         return error
-    flag, variable = found[0], PREFIX + found[1].replace("-", "_").upper()
-    written = (flag, f"-{found[1][0]}")
-    if not environ.get(variable) or any(w in written or w.startswith(f"{flag}=") for w in words):
+    name = found["name"]
+    flag, variable = f"--{name}", PREFIX + name.replace("-", "_").upper()
+    short = f"-{name[0]}"  # its value may be glued to it
+    if not environ.get(variable) or any(w == flag or w.startswith((f"{flag}=", short)) for w in words):
         return error
-    known.message = variable + known.message.removeprefix(flag)
+    known.message = (found["lead"] or "") + variable + known.message[found.end() :]
     known.hint = known.hint.replace(f"{flag} ", f"{variable}=")
     return known
 

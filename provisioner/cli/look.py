@@ -91,7 +91,7 @@ def run_exec(session: Session, name: str, reach: Reach, command: tuple[str, ...]
         return await access.exec_on(run.world, cluster, hosts, list(command), limit)
 
     results = execute(session, work)
-    _print_results(session.screen, results)
+    print_results(session.screen, name, results)
     if any(r.rc is None for r in results):
         return HostError.exit_code
     return StepError.exit_code if any(r.rc for r in results) else 0
@@ -116,7 +116,8 @@ def _inventory(world: World, name: str) -> Inventory:
     return state.inventory
 
 
-def _print_results(screen: Screen, results: Sequence[ExecResult]) -> None:
+def print_results(screen: Screen, name: str, results: Sequence[ExecResult]) -> None:
+    """What hosts of cluster `name` answered, in the form that was asked for; and the way on where one did not."""
     for result in results:
         if screen.look.machine:
             screen.record(exec_to_json(result))
@@ -124,6 +125,8 @@ def _print_results(screen: Screen, results: Sequence[ExecResult]) -> None:
             screen.print([result.host])
         else:
             _print_result(screen, result, f"{result.host}: " if len(results) > 1 else "")
+    if any(r.rc is None for r in results):
+        screen.insist((("  → ", "cyan"), (f"`sealer-cloud up -n {name}` looks at its hosts and mends them", "")))
 
 
 def _print_result(screen: Screen, result: ExecResult, prefix: str) -> None:
@@ -131,6 +134,8 @@ def _print_result(screen: Screen, result: ExecResult, prefix: str) -> None:
     for line in escape_lines(result.stderr):
         screen.insist_raw(plain(prefix + line))
     if result.error:
-        screen.insist((("✘ ", "red"), (f"{result.host}: {' '.join(escape_lines(result.error))}", "")))
+        error = " ".join(escape_lines(result.error))
+        lead = "" if error.startswith(f"{result.host} ") else f"{result.host}: "
+        screen.insist((("✘ ", "red"), (lead + error, "")))
     elif result.rc:
         screen.insist((("✘ ", "red"), (f"{result.host}: exit status {result.rc}", "")))

@@ -20,7 +20,10 @@ def story_lines(board: Board, plan: Plan) -> tuple[str, ...]:
 
 
 def next_command(board: Board, plan: Plan) -> str:
-    """What to type next: once the machines stand, the cluster knows its request and its name is enough."""
-    if "machines" in board.finished or plan.cid is not None:
+    """What to type next: the name is enough once stage 1 has stored this run's request, or had nothing to change of it.
+
+    Before that the cluster knows an older request, and the name alone would lose this run's flags.
+    """
+    if "machines" in board.finished or not plan.infra.changes:
         return f"sealer-cloud up -n {plan.cluster}"
     return "the same command again"

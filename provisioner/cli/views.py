@@ -109,13 +109,13 @@ def list_lines(rows: Sequence[ListRow], *, wide: bool = False) -> Lines:
 
 
 def check_lines(checks: Sequence[Check]) -> Lines:
-    """`doctor` as a table: what is there, and for what is missing what to do."""
+    """`doctor` as a table: what is there, and for what is missing or not set up what to do."""
     width = max((len(c.name) for c in checks), default=0)
     lines: list[Line] = []
     for check in checks:
         mark = ("✔", "green") if check.ok else ("✘", "red")
         lines.append((mark, (f" {escape(check.name):<{width}}   {escape(check.detail)}", "")))
-        if check.hint and not check.ok:
+        if check.hint:
             lines.append(((f"  {'':<{width}}   → {escape(check.hint)}", "yellow"),))
     return tuple(lines)
 

@@ -102,7 +102,7 @@ def _read_kubefile(path: Path) -> bytes:
         with path.open("rb") as file:
             return file.read(limits.KUBEFILE + 1)
     except (FileNotFoundError, IsADirectoryError) as error:
-        raise UsageError(f"there is no Kubefile at {path}", hint="name it with -f") from error
+        raise UsageError(f"there is no Kubefile at {path.absolute()}", hint="name it with -f") from error
     except OSError as error:
         raise explain(error, "read", path) from error
 

@@ -43,8 +43,8 @@ def rows_of(index: Index) -> tuple[Row, ...]:
     return tuple(sorted((_row(entry) for entry in index.manifests), key=lambda row: (row.repository, row.tag or "")))
 
 
-def find(rows: Sequence[Row], ref: ImageRef) -> Row:
-    """The row that a reference means. Raises ImageError with a hint: similar names, or how to build one."""
+def find(rows: Sequence[Row], ref: ImageRef, *, wanted: bool = True) -> Row:
+    """The row that a reference means. Raises ImageError with a hint: similar names, and how to build one that is `wanted`."""
     for row in rows:
         if row.repository == ref.repository and _means(row, ref):
             return row
@@ -55,7 +55,7 @@ def find(rows: Sequence[Row], ref: ImageRef) -> Row:
     raise ImageError(
         f"image {ref} is not in the store",
         hint=f"{known}build it with: sealer-cloud image build -t {ref} -f Kubefile CONTEXT"
-        if not ref.digest
+        if wanted and not ref.digest
         else f"{known}look with: sealer-cloud image ls",
     )
 

@@ -153,7 +153,7 @@ class ImageStore:
         """
         ref = parse_reference(reference)
         with self._changing() as rows:
-            row = index.find(rows, ref)
+            row = index.find(rows, ref, wanted=False)
             left = index.drop(rows, row)
             gone = all(other.digest != row.digest for other in left)
             running = sorted({(in_use or {})[digest] for digest in self._manifests(row) & (in_use or {}).keys()})

@@ -37,7 +37,7 @@ from provisioner.infra.recovery import (
     write_begun,
     write_unread,
 )
-from provisioner.infra.runner import forward, run_bounded, tidied
+from provisioner.infra.runner import forward, only_looking, run_bounded, tidied
 from provisioner.infra.statefile import (
     INTENT,
     Deployment,
@@ -164,7 +164,8 @@ class PulumiEngine:
                     run.plain(("stack", "init", cluster, "--no-select"))
                 automation.preview(run, cluster, program, sink)
 
-            await self._call(cluster, run, call, PREVIEW_LIMIT)
+            with only_looking():
+                await self._call(cluster, run, call, PREVIEW_LIMIT)
         refuse_mass_loss(run.seen.steps)
         return Previewed(to_plan(run.seen.steps), sink.outputs(cid))
 

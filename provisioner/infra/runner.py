@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TypeVar
 
@@ -56,6 +56,16 @@ async def run_bounded(work: Callable[[], _T], child: Child, stop: Stop, run_dir:
     finally:
         forget()
         forget_loss()
+
+
+@contextlib.contextmanager
+def only_looking() -> Iterator[None]:
+    """An interrupt in here is told as one of a look: `run_bounded` says that something was begun, which is not so."""
+    try:
+        yield
+    except InterruptedRunError as error:
+        what = "interrupted while the engine looked; a look changes nothing"
+        raise InterruptedRunError(what, hint="run the same command again", phase=error.phase) from error
 
 
 async def tidied(work: Callable[[], None], *, hurried: bool) -> None:

@@ -394,5 +394,6 @@ def test_what_the_pipeline_raises_is_the_exit_code(error: Exception, code: int, 
 
 def test_down_of_a_misspelt_name_says_what_may_be_meant(pipeline: Pipeline, capsys: pytest.CaptureFixture[str]) -> None:
     pipeline.down_answer = replace(s.down_report(), removed=(), cid=None)
-    assert main(["down", "ectd", "-y"]) == 0
-    assert "did you mean etcd?" in capsys.readouterr().err
+    for name, hint in (("ectd", "did you mean etcd?"), ("nobody", "clusters here: etcd")):
+        assert main(["down", name, "-y"]) == 0
+        assert hint in capsys.readouterr().err

@@ -12,13 +12,15 @@ import pytest
 from drivers.nocloud import NoCloud
 from provisioner.cli.doctor import collect_checks
 from provisioner.cli.main import main
+from provisioner.cli.text import to_plain
+from provisioner.cli.views import check_lines
 from provisioner.cli.world import quiet_libraries
 from provisioner.errors import PreconditionError
 from provisioner.model.driver import Check
 from provisioner.settings import load_settings
 
 NO_KEY = Check("credentials", ok=False, detail="none", hint="set some")
-KEY = Check("credentials", ok=True, detail="from the environment")
+KEY = Check("credentials", ok=True, detail="from the environment", hint="set some")
 NO_PLUGIN = Check("plugin", ok=False, detail="missing", hint="build it")
 
 
@@ -41,6 +43,7 @@ def found(tmp_path: Path, name: str, *checks: Check) -> list[Check]:
 def test_a_cloud_without_credentials_is_not_in_use(tmp_path: Path) -> None:
     (check,) = found(tmp_path, "aws", NO_KEY, NO_PLUGIN)
     assert (check.ok, check.detail) == (True, "not set up: none")
+    assert to_plain(check_lines([check])[1]).strip() == "→ set some", "what to do to use it"
 
 
 def test_an_account_that_does_not_answer_is_a_fault_though_there_are_credentials(tmp_path: Path) -> None:
@@ -49,7 +52,15 @@ def test_an_account_that_does_not_answer_is_a_fault_though_there_are_credentials
 
 
 def test_what_a_cloud_in_use_lacks_is_a_fault(tmp_path: Path) -> None:
-    assert [c.ok for c in found(tmp_path, "aws", KEY, NO_PLUGIN)] == [True, False]
+    assert [(c.ok, c.hint) for c in found(tmp_path, "aws", KEY, NO_PLUGIN)] == [(True, ""), (False, "build it")]
+
+
+def test_what_holds_has_no_hint(tmp_path: Path) -> None:
+    settings = load_settings({"HOME": str(tmp_path), "PATH": "/usr/bin:/bin"})
+    drivers: Any = {"aws": lambda _around: Cloud(KEY)}
+    held = [c for c in collect_checks(settings, drivers) if c.ok]
+    assert {c.name for c in held} >= {"folder state", "aws: credentials"}
+    assert [c.hint for c in held] == [""] * len(held)
 
 
 def test_here_every_lack_is_a_fault(tmp_path: Path) -> None:

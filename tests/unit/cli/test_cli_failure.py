@@ -12,6 +12,7 @@ from jsonschema import Draft202012Validator
 
 from provisioner import errors
 from provisioner.cli.failure import bug_report, by_variable, error_document, failure_lines, report_failure, to_sealer
+from provisioner.cli.main import main
 from provisioner.cli.screen import Look, Screen
 from provisioner.cli.text import to_plain
 from provisioner.errors import HostError, ImageError, InvalidFileError, Problem, SealerError, StepError, UsageError
@@ -138,6 +139,28 @@ def test_a_value_of_a_variable_is_refused_by_the_variables_name(
     assert isinstance(told, UsageError)
     assert told.message.startswith(message)
     assert told.hint.endswith(hint)
+
+
+@pytest.mark.parametrize(
+    ("words", "environ", "named"),
+    [
+        (["list"], {"SEALER_CLOUD_OUTPUT": "jsn"}, "Invalid value for SEALER_CLOUD_OUTPUT: 'jsn' is not one of"),
+        (["list", "-o", "jsn"], {"SEALER_CLOUD_OUTPUT": "json"}, "Invalid value for '--output' / '-o': 'jsn'"),
+        (["list", "-ojsn"], {"SEALER_CLOUD_OUTPUT": "json"}, "Invalid value for '--output' / '-o': 'jsn'"),
+    ],
+)
+def test_the_parsers_own_refusal_names_the_variable_too(
+    words: list[str],
+    environ: dict[str, str],
+    named: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    for variable, value in environ.items():
+        monkeypatch.setenv(variable, value)
+    assert main(words) == 3
+    told = capsys.readouterr()
+    assert named in told.err + told.out
 
 
 def test_other_errors_are_let_through_as_they_are() -> None:

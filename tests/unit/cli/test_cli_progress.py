@@ -119,6 +119,13 @@ def test_the_story_before_the_machines_stand_says_the_same_command() -> None:
     assert story_lines(board, s.new_cluster())[-1] == "go on     sealer-cloud up -n etcd"
 
 
+def test_a_changed_request_that_is_not_stored_yet_goes_on_by_its_own_words() -> None:
+    """The name alone would go on with the request before, without this run's flags."""
+    assert s.changed_value().cid is not None
+    assert story_lines(Board(), s.changed_value())[-1] == "go on     the same command again"
+    assert story_lines(Board(), s.no_change())[-1] == "go on     sealer-cloud up -n etcd"
+
+
 def test_the_view_takes_events_from_many_threads() -> None:
     err = io.StringIO()
     with View(Screen(Look(), io.StringIO(), err)) as view:

@@ -253,6 +253,15 @@ def test_a_file_that_may_not_be_read(made: Build, context: Path) -> None:
         made("COPY . .")
 
 
+def test_a_missing_kubefile_is_named_by_its_whole_path(
+    tmp_path: Path, images: ImageStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UsageError) as told:
+        build_image(BuildRequest(Path("Kubefile"), Path(), "app:v1"), images)
+    assert told.value.message == f"there is no Kubefile at {tmp_path / 'Kubefile'}"
+
+
 @pytest.mark.parametrize(
     ("change", "match"),
     [

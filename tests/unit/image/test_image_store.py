@@ -257,8 +257,9 @@ def test_a_damaged_image_can_be_removed_and_endangers_no_other(images: ImageStor
 
 def test_removing_what_is_not_there(images: ImageStore, build: Build) -> None:
     build("app:v1", shared="s", own="o")
-    with pytest.raises(ImageError):
+    with pytest.raises(ImageError) as told:
         images.remove("app:v2")
+    assert told.value.hint == "did you mean app:v1? look with: sealer-cloud image ls"
 
 
 # Changing

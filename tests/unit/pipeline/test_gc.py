@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 import pytest
 
 from provisioner.errors import (
+    NO_ACCOUNT,
     AccessError,
     InterruptedRunError,
     PreconditionError,
@@ -14,6 +15,7 @@ from provisioner.errors import (
     RefusedKeyError,
     SealerError,
     UsageError,
+    pip_install,
 )
 from provisioner.gc import GcChoice, GcReport, gc, name_run
 from provisioner.infra.locks import RunLock
@@ -210,17 +212,31 @@ async def test_places_that_refuse_are_named(stage: Stage, account: Account) -> N
     assert (await run(stage, account, GcChoice(regions=("eu-1",)))).not_looked_at == (("local eu-1", "not allowed"),)
     assert account.asked == [("eu-1",)]
     account.refuses = AccessError("no credentials")
+    there = replace(stage.world, drivers={"aws": lambda _around: account})
     with pytest.raises(AccessError):
-        await run(stage, account, GcChoice(provider="local"))
+        await gc(there, GcChoice(provider="aws"), lambda _going: True)
     with pytest.raises(AccessError, match="no cloud account could be looked at: no credentials"):
         await run(stage, account, GcChoice())
+    account.refuses = PreconditionError("no SDK", hint=pip_install("aws"))
+    with pytest.raises(AccessError) as told:
+        await gc(there, GcChoice(), lambda _going: True)
+    assert told.value.hint == f"{NO_ACCOUNT}\naws: {pip_install('aws')}", "a missing SDK is no matter of credentials"
     other = Account(stage.engine.machines, stands={"other-aaaaaa": OLD})
     drivers = {"alicloud": lambda _around: account, "aws": lambda _around: other}
     report = await gc(replace(stage.world, drivers=drivers), GcChoice(delete=True), lambda _going: True)
-    assert report.not_looked_at == (("alicloud", "no credentials"),)
+    assert report.not_looked_at == (("alicloud", "no SDK"),)
     assert other.swept == ["other-aaaaaa"]
     with pytest.raises(UsageError):
         await run(stage, account, GcChoice(provider="nowhere"))
+
+
+@pytest.mark.parametrize("provider", ["local", "baremetal"])
+async def test_a_provider_without_an_account_is_refused_by_name(provider: str, stage: Stage, account: Account) -> None:
+    """Where "nothing to delete" is said while its clusters run, a person thinks them gone."""
+    with pytest.raises(UsageError, match=f"provider {provider} has no account") as told:
+        await run(stage, account, GcChoice(provider=provider))
+    assert "sealer-cloud down NAME" in told.value.hint
+    assert account.asked == []
 
 
 @pytest.mark.parametrize("delete", [True, False])

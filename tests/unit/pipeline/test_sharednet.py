@@ -197,7 +197,7 @@ class Blind(NetworkCloud):
     """A provider that nobody may look into."""
 
     def networks(self, regions: tuple[str, ...] = (), name: str | None = None) -> object:  # type: ignore[override]
-        raise AccessError(f"no key {regions} {name}")
+        raise AccessError(f"no key {regions} {name}", hint="set one")
 
 
 async def test_a_list_says_where_nobody_could_look(stage: Stage, cloud: NetworkCloud) -> None:
@@ -214,3 +214,4 @@ async def test_a_list_says_where_nobody_could_look(stage: Stage, cloud: NetworkC
     with pytest.raises(AccessError, match="no cloud account could be looked at: alicloud: no key") as told:
         await list_networks(replace(world, drivers={"alicloud": lambda _around: blind}), ANYWHERE, ())
     assert "--provider" in told.value.hint, "which cloud is meant only the person knows"
+    assert told.value.hint.endswith("\nalicloud: set one")

@@ -110,8 +110,9 @@ async def test_machines_that_the_cloud_could_not_end_in_time_are_not_made(stage:
 async def test_where_nobody_keeps_it_there_is_none(stage: Stage) -> None:
     await stage.stand()
     for work in (ttl.cancel(stage.world, APP), ttl.extend(stage.world, APP, 60)):
-        with pytest.raises(UsageError, match="stands until `down`"):
+        with pytest.raises(UsageError, match="stands until `down`") as told:
             await work
+        assert told.value.hint == "nothing to do: it has no deadline, and only alicloud and aws keep one"
     with pytest.raises(UsageError, match="no cluster"):
         ttl.show(stage.world, ClusterName("other"))
 
