@@ -12,6 +12,7 @@ from provisioner.apply.env import EnvItems, derived_env, peers_of, script_env, u
 from provisioner.apply.env import Phase as Why
 from provisioner.apply.execute import run_plan
 from provisioner.apply.facts import Reading, read_all, read_look
+from provisioner.apply.healthwait import reason_of
 from provisioner.apply.keep import keep_record
 from provisioner.apply.perform import Performer
 from provisioner.apply.settle import settle_runs
@@ -166,7 +167,7 @@ def _state(facts: HostFacts) -> tuple[str, str]:
     if facts.health is None:
         return _unasked(facts)
     words = {0: "healthy", 75: "starting"}
-    return words.get(facts.health.rc, "unhealthy"), facts.health.line
+    return words.get(facts.health.rc, "unhealthy"), reason_of(facts.health)
 
 
 def _unasked(facts: HostFacts) -> tuple[str, str]:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from provisioner.apply.context import RunContext
 from provisioner.apply.healthwait import wait_health
@@ -26,7 +26,7 @@ from provisioner.apply.outputs import (
 from provisioner.apply.perform import Performer
 from provisioner.apply.progress import Progressing, explain
 from provisioner.apply.wire import scope_of, step_fields, step_key
-from provisioner.errors import HostError, PreconditionError, SealerError, worst_of
+from provisioner.errors import DeadlineError, HostError, PreconditionError, SealerError, worst_of
 from provisioner.events import Phase, StepDone, StepStarted, Warned
 from provisioner.model.facts import HealthReading
 from provisioner.model.hosts import is_master
@@ -71,6 +71,13 @@ class _Runner:
         self.steps: tuple[Step, ...] = tuple(s for h in plan.hosts for s in h.steps)
 
     async def run(self) -> None:
+        try:
+            await self._stages()
+        except DeadlineError:
+            await self._record_healthy()
+            raise
+
+    async def _stages(self) -> None:
         with self.progress.phase(Phase.ROOTFS, self._of(StepKind.ROOTFS)) as work:
             await self._stage(work, "rootfs-laid", self._each)
         with self.progress.phase(Phase.STEPS, self._work()):
@@ -191,13 +198,17 @@ class _Runner:
     async def _wait_host(self, host: HostName) -> None:
         for step in self._of(StepKind.HEALTH):
             if step.host == host:
-                self.health[host] = await wait_health(self.performer, step)
+                await self._look(step)
+
+    async def _look(self, step: Step) -> None:
+        self.health.pop(step.host, None)
+        self.health[step.host] = await wait_health(self.performer, step)
 
     async def _wait(self, step: Step, *, told: bool = True) -> None:
         began = self.context.clock.monotonic()
         if told:
             self.context.events(StepStarted(step.host, step.id, step.title))
-        self.health[step.host] = await wait_health(self.performer, step)
+        await self._look(step)
         if not told:
             return
         seconds = self.context.clock.monotonic() - began
@@ -212,6 +223,15 @@ class _Runner:
         for host in self._masters():
             own[host] = [*own[host], *cluster]
         await _together([self._write_down(host, lines) for host, lines in own.items() if lines])
+
+    async def _record_healthy(self) -> None:
+        """Where others kept the run from its end: a host that is known to have been healthy may be mended later."""
+
+        async def note(step: Step) -> None:
+            with suppress(HostError, DeadlineError):  # the wait that ran out is the news
+                await self._write_down(step.host, [step])
+
+        await _together([note(step) for step in self._of(StepKind.HEALTH) if step.host in self.health])
 
     async def _write_down(self, host: HostName, steps: Iterable[Step]) -> None:
         lines = [f"pair 0 {step_key(s.id)} {step_fields(self.context.author, s)}\n" for s in steps]

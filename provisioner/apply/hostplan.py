@@ -72,11 +72,19 @@ def restarts(scene: Scene, host: WantedHost, steps: tuple[Step, ...]) -> bool:
     if facts is None or not any(step.kind is StepKind.START for step in steps):
         return False
     started = facts.ledger.record(step_id(host.name, StepKind.START, Script.START)).last_done
-    return started is not None and started.boot_id == facts.boot_id and not _is_down(facts)
+    return started is not None and started.boot_id == facts.boot_id and not _is_down(facts, host, started.seq)
 
 
-def _is_down(facts: HostFacts) -> bool:
-    return facts.health is not None and facts.health.rc not in {HEALTHY, NOT_YET}
+def _is_down(facts: HostFacts, host: WantedHost, started: int) -> bool:
+    """health.sh says failed, or it says "not yet" on a host that fell back: healthy since its start, then a wait ran out.
+
+    `started` is the ledger's entry of that start. One that was not healthy since may be slow: a restart sets it back.
+    """
+    if facts.health is None or facts.health.rc == HEALTHY:
+        return False
+    waits = facts.ledger.record(step_id(host.name, StepKind.HEALTH, Script.HEALTH))
+    fell_back = waits.last_failed is not None and waits.last_done is not None and waits.last_done.seq > started
+    return fell_back or facts.health.rc != NOT_YET
 
 
 def _step(
@@ -156,7 +164,9 @@ class _HostPlanner:
 
     def _stopped(self, record: StepRecord) -> bool:
         started = record.last_done
-        return started is not None and (started.boot_id != self.facts.boot_id or _is_down(self.facts))
+        if started is None:
+            return False
+        return started.boot_id != self.facts.boot_id or _is_down(self.facts, self.host, started.seq)
 
     def _run(self, script: Script) -> Action | None:
         env = self._env()

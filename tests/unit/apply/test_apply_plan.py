@@ -148,6 +148,43 @@ def test_a_host_that_is_not_yet_healthy_is_waited_for_not_restarted() -> None:
     assert shown(plan) == ["m1/health/health.sh"]
 
 
+@pytest.mark.parametrize(
+    ("events", "steps"),
+    [
+        (["healthy", "ran out"], ["start/start.sh", "health/health.sh"]),
+        (["healthy"], ["health/health.sh"]),
+        (["ran out"], ["health/health.sh"]),
+        (["healthy", "ran out", "healthy"], ["health/health.sh"]),
+        (["healthy", "ran out", "started"], ["health/health.sh"]),
+        (["healthy", "ran out", "started", "ran out"], ["health/health.sh"]),
+    ],
+)
+def test_a_host_that_was_healthy_and_did_not_become_so_again_starts_anew(events: list[str], steps: list[str]) -> None:
+    model, wanted = up()
+    first = plan_apply(model.inputs(wanted, values={**ENV, "LOGLEVEL": "debug"}))
+    start, health = (next(s for s in first.steps if s.id == f"m1/{i}") for i in ("start/start.sh", "health/health.sh"))
+    host = model.hosts["m1"]
+    settled = next(entry for entry in reversed(host.entries) if entry.step == start.id)
+    start = replace(start, inputs=settled.inputs)
+    for step, rc in [
+        (start, 0),
+        *({"healthy": (health, 0), "ran out": (health, 75), "started": (start, 0)}[e] for e in events),
+    ]:
+        host.append(step, "intent", None, "r")
+        host.append(step, "result", rc, "r")
+    facts = {HostName(name): replace(_read(model, name), health=HealthReading(75, "")) for name in ("m1", "m2")}
+    inputs = model.inputs(wanted)
+    plan = plan_apply(replace(inputs, facts={**inputs.facts, **facts}))
+    assert shown(plan) == [*on("m1", *steps), "m2/health/health.sh"]
+    assert plan.restarts == ()
+
+
+def _read(model: Model, name: str) -> HostFacts:
+    facts = model.hosts[name].facts()
+    assert isinstance(facts, HostFacts)
+    return facts
+
+
 def test_an_upgrade_runs_all_again_one_host_after_another() -> None:
     model, wanted = up(accepted(3, 1))
     new = {"image": image("b"), "changeset": changeset("b")}

@@ -8,7 +8,7 @@ import pytest
 
 from provisioner import stage2
 from provisioner.apply.facts import Reading
-from provisioner.model.facts import HostFacts
+from provisioner.model.facts import HealthReading, HostFacts
 from provisioner.model.ids import HostName
 from provisioner.model.ledger import Ledger
 from tests.fakes.hosts import PATHS
@@ -47,3 +47,20 @@ async def test_a_failed_start_is_unhealthy_and_one_that_never_began_is_laid(
     entries = [e for e in facts.ledger.entries if e.kind in {"rootfs", kept}]
     broken = tuple(e.model_copy(update={"rc": 1}) if e.kind == "start" and e.event == "result" else e for e in entries)
     assert said(cluster, replace(facts, ledger=Ledger(broken)))[0] == state
+
+
+@pytest.mark.parametrize(
+    ("rc", "line", "shown"),
+    [
+        (0, "", ("healthy", "")),
+        (75, "", ("starting", "health.sh says not yet (75) and printed nothing")),
+        (75, "no quorum", ("starting", "no quorum")),
+        (3, "", ("unhealthy", "health.sh ended with 3 and printed nothing")),
+    ],
+)
+async def test_a_silent_health_sh_leaves_no_empty_reason(
+    cluster: Cluster, rc: int, line: str, shown: tuple[str, str]
+) -> None:
+    await cluster.stand()
+    facts = await read(cluster)
+    assert said(cluster, replace(facts, health=HealthReading(rc, line))) == shown
