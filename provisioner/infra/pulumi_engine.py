@@ -155,7 +155,7 @@ class PulumiEngine:
         from provisioner.infra import automation
 
         deployment = self._files().read(cluster)
-        with throwaway(self._settings) as work:
+        with only_looking(), throwaway(self._settings) as work:
             run = self._run(cluster, work, deployment, events, throwaway_backend=deployment is None, needs=needs)
             sink = OutputCollector()
 
@@ -164,8 +164,7 @@ class PulumiEngine:
                     run.plain(("stack", "init", cluster, "--no-select"))
                 automation.preview(run, cluster, program, sink)
 
-            with only_looking():
-                await self._call(cluster, run, call, PREVIEW_LIMIT)
+            await self._call(cluster, run, call, PREVIEW_LIMIT)
         refuse_mass_loss(run.seen.steps)
         return Previewed(to_plan(run.seen.steps), sink.outputs(cid))
 
