@@ -11,7 +11,7 @@ import os
 import re
 import socket
 import subprocess
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -56,10 +56,26 @@ def look(cid: str) -> Look:
     return {kind: sorted(_kept(lines, strangers)) for kind, lines in seen.items()}
 
 
-def listeners() -> set[str]:
-    """Local addresses of this machine's own network on which somebody listens, as the kernel writes them."""
+def listeners(*marks: str) -> set[str]:
+    """Who listens in this machine's own network and has one of `marks` in its arguments or environment: `PID ADDRESS`.
+
+    Addresses are as the kernel writes them. Other tests listen meanwhile (servers of theirs, the engine's plugins).
+    """
     rows = [line.split() for table in ("tcp", "tcp6") for line in Path("/proc/net", table).read_text().splitlines()[1:]]
-    return {row[1] for row in rows if row[3] == "0A"}  # TCP_LISTEN, include/net/tcp_states.h
+    sockets = {f"socket:[{row[9]}]": row[1] for row in rows if row[3] == "0A"}  # TCP_LISTEN, include/net/tcp_states.h
+    found = set()
+    for folder in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            said = ((folder / "cmdline").read_bytes() + (folder / "environ").read_bytes()).decode(errors="replace")
+            if any(mark in said for mark in marks):
+                found |= {f"{folder.name} {sockets[name]}" for name in _held(folder) if name in sockets}
+    return found
+
+
+def _held(process: Path) -> Iterator[str]:
+    for file in (process / "fd").iterdir():
+        with suppress(OSError):  # closed meanwhile; the others still count
+            yield str(file.readlink())
 
 
 def _kept(lines: Iterable[str], strangers: set[str]) -> list[str]:
