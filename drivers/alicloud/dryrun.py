@@ -45,7 +45,6 @@ def machine_request(spec: AlicloudSpec, machine: Machine, tags: Mapping[str, str
     """One machine as it would be bought: policies may look at any of this. Group and new vSwitches are not there yet."""
     category, size = machine.system_disk
     subnet = next((one.id for one in spec.subnets if one.zone == machine.zone), None)
-    limited = machine.spot and machine.price_limit is not None
     return {
         "Amount": 1,
         "ZoneId": machine.zone,
@@ -57,8 +56,8 @@ def machine_request(spec: AlicloudSpec, machine: Machine, tags: Mapping[str, str
         "VSwitchId": subnet,
         "SystemDisk": {"Category": category, "Size": size},
         "DataDisk": [{"Category": kind, "Size": gib} for kind, gib in machine.data_disks],
-        "SpotStrategy": "SpotWithPriceLimit" if limited else "SpotAsPriceGo" if machine.spot else "NoSpot",
-        "SpotPriceLimit": machine.price_limit if limited else None,
+        "SpotStrategy": machine.spot_strategy,
+        "SpotPriceLimit": machine.price_limit if machine.spot else None,
         "Tag": _tag(tags),
     }
 

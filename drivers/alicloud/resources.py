@@ -220,9 +220,8 @@ def _instance(scene: Scene, machine: Machine, place: Place, data: pulumi.Output[
 def _spot(machine: Machine) -> dict[str, Any]:
     if not machine.spot:
         return {}
-    if machine.price_limit is None:  # never above the on-demand price
-        return {"spot_strategy": "SpotAsPriceGo", "spot_duration": 0}
-    return {"spot_strategy": "SpotWithPriceLimit", "spot_price_limit": machine.price_limit, "spot_duration": 0}
+    limit = {} if machine.price_limit is None else {"spot_price_limit": machine.price_limit}
+    return {"spot_strategy": machine.spot_strategy, **limit, "spot_duration": 0}
 
 
 def _identity(

@@ -73,6 +73,13 @@ class Machine(_Model):
     price_limit: float | None = None
     public: bool = False
 
+    @property
+    def spot_strategy(self) -> str:
+        """ECS's word; without a limit never above the on-demand price."""
+        if not self.spot:
+            return "NoSpot"
+        return "SpotAsPriceGo" if self.price_limit is None else "SpotWithPriceLimit"
+
 
 class AlicloudSpec(_Model):
     """A whole cluster of this provider."""

@@ -82,20 +82,8 @@ def test_a_command_that_failed_keeps_the_cluster_for_a_while_and_another_runner_
     user = runner(tmp_path / "a", alicloud_hosts, image, **ci)
     (user.home / "reach.py").write_text(REACH)
     begun = now()
-    answer = user.run(
-        *WITH,
-        "--masters",
-        "1",
-        "--nodes",
-        "1",
-        "--on-failure",
-        "keep:30m",
-        "--artifacts",
-        "art",
-        "--",
-        "python3",
-        "reach.py",
-    )
+    flags = "--masters 1 --nodes 1 --on-failure keep:30m --artifacts art -- python3 reach.py"
+    answer = user.run(*WITH, *flags.split())
     ended = now()
     assert answer.rc == 4, answer.err
     (name, colour), *reached = (line.split() for line in answer.out.splitlines())

@@ -150,29 +150,28 @@ async def test_hosts_that_are_gone_or_keep_nothing_are_refused_by_name(stage: St
     assert "down app --provider local" in caught.value.hint
 
 
-async def test_what_a_cloud_sold_is_imported_and_a_cut_adopt_goes_on_with_the_same_words(
-    stage: Stage, tmp_path: Path
-) -> None:
+async def lose_what_a_cloud_sold(stage: Stage, tmp_path: Path) -> AdoptArgs:
+    """A cluster of bought machines whose state is gone; and the words, with its key, that take it over."""
     stage.sell()
     await stage.stand()
     stage.driver = Tagged(stage.engine.machines)
     stage.engine.stacks.clear()
-    machines, done = dict(stage.engine.machines), len(stage.engine.mutations)
-    with pytest.raises(AccessError, match=r"--identity FILE .* and --host-key") as caught:
-        await take(stage)
-    assert "down app --provider local" in caught.value.hint
     key = tmp_path / "login"
     key.write_text(make_pair().private)
-    args = replace(ARGS, identity=key, host_keys=(f"SHA256:{'A' * 43}",))
+    return replace(ARGS, identity=key, host_keys=(f"SHA256:{'A' * 43}",))
 
-    def die(name: str) -> None:
-        if name == "up/after/m1":
-            raise ProviderError("killed")
 
-    stage.engine._at = die
+def dies_after_m1(name: str) -> None:
+    """A failpoint."""
+    if name == "up/after/m1":
+        raise ProviderError("killed")
+
+
+async def test_a_key_that_is_deleted_while_it_takes_over_makes_it_forget_nothing(stage: Stage, tmp_path: Path) -> None:
+    args = await lose_what_a_cloud_sold(stage, tmp_path)
+    stage.engine._at = dies_after_m1
     with pytest.raises(ProviderError):
         await take(stage, args)
-    assert [e.hint for e in stage.seen if isinstance(e, Warned)][-1].startswith("run the same `adopt` again")
     recorded = stage.engine.stored(ClusterName("app"))
 
     def hide(name: str) -> None:
@@ -183,11 +182,12 @@ async def test_what_a_cloud_sold_is_imported_and_a_cut_adopt_goes_on_with_the_sa
     stage.engine._at = hide
     with pytest.raises(AccessError, match="no such key"):
         await take(stage, args)
-    assert stage.engine.stored(ClusterName("app")) == recorded, (
-        "a key that was deleted meanwhile makes it forget nothing"
-    )
-    stage.engine.machines.update(machines)
-    stage.driver.lacks = []
+    assert recorded is not None
+    assert stage.engine.stored(ClusterName("app")) == recorded
+
+
+async def test_a_busy_cloud_is_ridden_out(stage: Stage, tmp_path: Path) -> None:
+    args = await lose_what_a_cloud_sold(stage, tmp_path)
     busy = ["up/before/n1"]
 
     def throttle(name: str) -> None:
@@ -198,6 +198,23 @@ async def test_what_a_cloud_sold_is_imported_and_a_cut_adopt_goes_on_with_the_sa
     stage.engine._at = throttle
     report, _ = await take(stage, args)
     assert ([h.name for h in report.hosts], busy) == (["m1", "m2", "n1"], [])
+
+
+async def test_what_a_cloud_sold_is_imported_and_a_cut_adopt_goes_on_with_the_same_words(
+    stage: Stage, tmp_path: Path
+) -> None:
+    args = await lose_what_a_cloud_sold(stage, tmp_path)
+    machines, done = dict(stage.engine.machines), len(stage.engine.mutations)
+    with pytest.raises(AccessError, match=r"--identity FILE .* and --host-key") as caught:
+        await take(stage)
+    assert "down app --provider local" in caught.value.hint
+    stage.engine._at = dies_after_m1
+    with pytest.raises(ProviderError):
+        await take(stage, args)
+    assert [e.hint for e in stage.seen if isinstance(e, Warned)][-1].startswith("run the same `adopt` again")
+    stage.engine._at = lambda _name: None
+    report, _ = await take(stage, args)
+    assert [h.name for h in report.hosts] == ["m1", "m2", "n1"]
     assert stage.engine.mutations[done:] == ["import m1", "import m2", "import n1"]
     assert stage.engine.machines == machines
     accepted = stage.engine.stacks["app"].accepted
